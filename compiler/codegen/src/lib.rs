@@ -1,0 +1,1 @@
+//! From kernel IR to machine code through Cranelift.

@@ -1,0 +1,15 @@
+//! The tensor IR: values, operations, verifier, text form and the reference interpreter.
+//!
+//! It knows no front end and no target.
+
+#![forbid(unsafe_code)]
+
+pub mod entity;
+pub mod graph;
+pub mod op;
+pub mod types;
+
+pub use entity::{Inst, Region, Value};
+pub use graph::{Def, Graph, InstData, Mode, ParamKind, RegionData, Stage, ValueData};
+pub use op::{Compare, Conv, Family, Lif, Norm, Op, OpInfo, Pool, Reset, Save, Stats, Surrogate, TimeClass};
+pub use types::{Axis, AxisName, Elem, Type};

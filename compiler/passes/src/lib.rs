@@ -1,0 +1,1 @@
+//! Passes over the tensor IR and the pipelines that list them.

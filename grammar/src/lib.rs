@@ -1,0 +1,1 @@
+//! The grammar of the snnc language: text to pest pairs, nothing else.

@@ -1,0 +1,1 @@
+//! Runs compiled plans and trains them: arena, executor, optimisers, data, checkpoints.
