@@ -4,8 +4,10 @@
 
 #![forbid(unsafe_code)]
 
+mod build;
 pub mod entity;
 pub mod graph;
+pub mod infer;
 pub mod op;
 pub mod types;
 

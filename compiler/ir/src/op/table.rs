@@ -119,7 +119,7 @@ impl Op {
             Op::Flatten => row("flatten", F::Shape, Each, ANY, (1, 1), (1, 1)),
             Op::Unflatten => row("unflatten", F::Shape, Each, ANY, (1, 1), (1, 1)),
             Op::Broadcast => row("broadcast", F::Shape, Each, ANY, (1, 1), (1, 1)),
-            Op::Relayout => row("relayout", F::Shape, Each, PACKED, (1, 1), (1, 1)),
+            Op::Relayout => row("relayout", F::Shape, Each, FUSED, (1, 1), (1, 1)),
             Op::Pack => row("pack", F::Shape, Each, PACKED, (1, 1), (1, 1)),
             Op::Unpack => row("unpack", F::Shape, Each, PACKED, (1, 1), (1, 1)),
             Op::Add => row("add", F::Pointwise, Each, ANY, (2, 2), (1, 1)),
