@@ -269,6 +269,20 @@ impl Graph {
         value
     }
 
+    /// Removes the n-th argument of a region, with its initial constant when it is carried; nothing may use it.
+    /// The scan's operand and the carried value's next one are the caller's.
+    pub fn remove_arg(&mut self, region: Region, n: usize) {
+        let data = &mut self.regions[region.index()];
+        let slices = data.slices();
+        data.args.remove(n);
+        if n >= slices {
+            data.init.remove(n - slices);
+        }
+        for (n, arg) in self.regions[region.index()].args.clone().into_iter().enumerate() {
+            self.values[arg.index()].def = Def::Arg(region, n);
+        }
+    }
+
     /// Gives an instruction another operation, operands and region; its results stay.
     pub fn replace_inst(&mut self, inst: Inst, op: Op, args: &[Value], region: Option<Region>) {
         let data = &mut self.insts[inst.index()];
