@@ -9,6 +9,7 @@ pub mod entity;
 pub mod graph;
 pub mod infer;
 pub mod op;
+pub mod text;
 pub mod types;
 
 pub use entity::{Inst, Region, Value};

@@ -1,0 +1,325 @@
+//! Attributes of every operation, both ways: `{stride=1, pad=1}`.
+//!
+//! All attributes are printed, in the order of the structs' fields. The parts of a neuron (`lif.charge` …)
+//! print those of the neuron's constants that they read, and the others where they differ from the default.
+//! An attribute that is not written has its default; one that does not exist is an error.
+
+use crate::op::{Compare, Conv, Lif, Norm, Op, Pool, Reset, Save, Stats, Surrogate};
+use crate::types::AxisName;
+
+/// A number that parses back to the same f32: plain digits, or an exponent where those would be many.
+pub fn float(value: f32) -> String {
+    let plain = value == 0.0 || (1e-4..1e7).contains(&value.abs()) || !value.is_finite();
+    if plain { format!("{value}") } else { format!("{value:e}") }
+}
+
+/// Keys and values in order.
+pub fn of(op: &Op) -> Vec<(&'static str, String)> {
+    match op {
+        Op::Conv2d(conv)
+        | Op::Conv2dGradInput(conv)
+        | Op::Conv2dGradWeight(conv)
+        | Op::Conv2dMaskedAdd(conv)
+        | Op::Conv2dMaskedGradWeight(conv) => {
+            vec![("stride", conv.stride.to_string()), ("pad", conv.pad.to_string())]
+        }
+        Op::BatchNorm(norm)
+        | Op::BnApply(norm)
+        | Op::BnGradInput(norm)
+        | Op::FoldWeight(norm)
+        | Op::FoldBias(norm) => vec![("eps", float(norm.eps)), ("scale", float(norm.scale))],
+        Op::BnStats(stats) => vec![
+            ("eps", float(stats.eps)),
+            ("momentum", float(stats.momentum)),
+            ("repeat", stats.repeat.to_string()),
+        ],
+        Op::Lif(lif) | Op::LifGrad(lif) => lif_attributes(lif, &LIF_KEYS),
+        Op::LifCharge(lif) => lif_attributes(lif, &["decay", "gain", "current"]),
+        Op::LifFire(lif) => lif_attributes(lif, &["threshold", "compare"]),
+        Op::LifWindow(lif) => lif_attributes(lif, &["threshold", "surrogate"]),
+        Op::LifReset(lif) => lif_attributes(lif, &["threshold", "reset"]),
+        Op::MaxPool(pool) | Op::MaxPoolGrad(pool) | Op::AvgPool(pool) | Op::AvgPoolGrad(pool) => vec![
+            ("kernel", format!("{}x{}", pool.kernel.0, pool.kernel.1)),
+            ("stride", pool.stride.to_string()),
+            ("pad", pool.pad.to_string()),
+        ],
+        Op::Sum(over) | Op::Mean(over) => vec![("over", axes(over))],
+        Op::Scale(by) => vec![("by", float(*by))],
+        Op::Linear
+        | Op::LinearGradInput
+        | Op::LinearGradWeight
+        | Op::LinearMaskedAdd
+        | Op::LinearMaskedGradWeight
+        | Op::BnGradSums
+        | Op::CrossEntropy
+        | Op::CrossEntropyGrad
+        | Op::Flatten
+        | Op::Unflatten
+        | Op::Broadcast
+        | Op::Relayout
+        | Op::Pack
+        | Op::Unpack
+        | Op::Add
+        | Op::Scan => Vec::new(),
+    }
+}
+
+const LIF_KEYS: [&str; 9] =
+    ["decay", "gain", "current", "threshold", "reset", "detach", "compare", "surrogate", "save"];
+
+const LIF_DEFAULT: Lif = Lif {
+    decay: 0.5,
+    gain: 1.0,
+    current: 0.0,
+    threshold: 1.0,
+    reset: Reset::Hard(0.0),
+    detach: true,
+    compare: Compare::Ge,
+    surrogate: Surrogate::Rectangle(1.0),
+    save: Save::Nothing,
+};
+
+fn lif_values(lif: &Lif) -> [String; 9] {
+    let reset = match lif.reset {
+        Reset::Hard(value) => format!("hard({})", float(value)),
+        Reset::Soft => "soft".to_string(),
+        Reset::None => "none".to_string(),
+    };
+    let compare = match lif.compare {
+        Compare::Ge => "ge",
+        Compare::Gt => "gt",
+    };
+    let surrogate = match lif.surrogate {
+        Surrogate::Rectangle(width) => format!("rect({})", float(width)),
+        Surrogate::Triangle(gamma) => format!("triangle({})", float(gamma)),
+        Surrogate::Sigmoid(alpha) => format!("sigmoid({})", float(alpha)),
+        Surrogate::Atan(alpha) => format!("atan({})", float(alpha)),
+    };
+    let save = match lif.save {
+        Save::Nothing => "nothing",
+        Save::Window => "window",
+        Save::Membrane => "membrane",
+    };
+    [
+        float(lif.decay),
+        float(lif.gain),
+        float(lif.current),
+        float(lif.threshold),
+        reset,
+        lif.detach.to_string(),
+        compare.to_string(),
+        surrogate,
+        save.to_string(),
+    ]
+}
+
+fn lif_attributes(lif: &Lif, read: &[&str]) -> Vec<(&'static str, String)> {
+    let all = LIF_KEYS.into_iter().zip(lif_values(lif)).zip(lif_values(&LIF_DEFAULT));
+    all.filter(|((key, value), default)| read.contains(key) || value != default)
+        .map(|(pair, _)| pair)
+        .collect()
+}
+
+fn axes(over: &[AxisName]) -> String {
+    let names: Vec<String> = over.iter().map(AxisName::to_string).collect();
+    format!("[{}]", names.join(" "))
+}
+
+/// A value as written.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Written {
+    /// `1e-5`, `soft`, `2x2`.
+    Word(String),
+    /// `hard(0)`.
+    Call(String, String),
+    /// `[T H W]`.
+    List(Vec<String>),
+}
+
+/// Written attributes, taken one by one; what is left over does not exist.
+pub struct Attributes {
+    /// Keys and values in the order of the text.
+    pub pairs: Vec<(String, Written)>,
+}
+
+impl Attributes {
+    fn take<T>(
+        &mut self,
+        key: &str,
+        default: T,
+        read: impl Fn(&Written) -> Option<T>,
+        what: &str,
+    ) -> Result<T, String> {
+        let Some(at) = self.pairs.iter().position(|(k, _)| k == key) else { return Ok(default) };
+        let (_, value) = self.pairs.remove(at);
+        read(&value).ok_or_else(|| format!("`{key}` needs {what}"))
+    }
+
+    fn number(&mut self, key: &str, default: f32) -> Result<f32, String> {
+        self.take(key, default, |value| word(value)?.parse().ok(), "a number")
+    }
+
+    fn count(&mut self, key: &str, default: usize) -> Result<usize, String> {
+        self.take(key, default, |value| word(value)?.parse().ok(), "a whole number")
+    }
+
+    fn conv(&mut self) -> Result<Conv, String> {
+        Ok(Conv { stride: self.count("stride", 1)?, pad: self.count("pad", 0)? })
+    }
+
+    fn norm(&mut self) -> Result<Norm, String> {
+        Ok(Norm { eps: self.number("eps", 1e-5)?, scale: self.number("scale", 1.0)? })
+    }
+
+    fn stats(&mut self) -> Result<Stats, String> {
+        let (eps, momentum) = (self.number("eps", 1e-5)?, self.number("momentum", 0.1)?);
+        Ok(Stats { eps, momentum, repeat: self.count("repeat", 1)? })
+    }
+
+    fn pool(&mut self) -> Result<Pool, String> {
+        let kernel = self.take("kernel", (2, 2), kernel, "rows x columns, as in `2x2`")?;
+        Ok(Pool { kernel, stride: self.count("stride", kernel.0)?, pad: self.count("pad", 0)? })
+    }
+
+    fn over(&mut self) -> Result<Vec<AxisName>, String> {
+        self.take("over", Vec::new(), over, "axes, as in `[T B]`")
+    }
+
+    fn lif(&mut self) -> Result<Lif, String> {
+        let d = LIF_DEFAULT;
+        Ok(Lif {
+            decay: self.number("decay", d.decay)?,
+            gain: self.number("gain", d.gain)?,
+            current: self.number("current", d.current)?,
+            threshold: self.number("threshold", d.threshold)?,
+            reset: self.take("reset", d.reset, reset, "hard(value), soft or none")?,
+            detach: self.take("detach", d.detach, |value| word(value)?.parse().ok(), "true or false")?,
+            compare: self.take("compare", d.compare, compare, "ge or gt")?,
+            surrogate: self.take(
+                "surrogate",
+                d.surrogate,
+                surrogate,
+                "rect(a), triangle(g), sigmoid(a) or atan(a)",
+            )?,
+            save: self.take("save", d.save, save, "nothing, window or membrane")?,
+        })
+    }
+
+    fn finish(self) -> Result<(), String> {
+        match self.pairs.first() {
+            Some((key, _)) => Err(format!("there is no attribute `{key}` here")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn word(value: &Written) -> Option<&str> {
+    match value {
+        Written::Word(word) => Some(word),
+        Written::Call(..) | Written::List(_) => None,
+    }
+}
+
+fn call(value: &Written) -> Option<(&str, f32)> {
+    match value {
+        Written::Call(name, number) => Some((name, number.parse().ok()?)),
+        Written::Word(_) | Written::List(_) => None,
+    }
+}
+
+fn kernel(value: &Written) -> Option<(usize, usize)> {
+    let (rows, columns) = word(value)?.split_once('x')?;
+    Some((rows.parse().ok()?, columns.parse().ok()?))
+}
+
+fn over(value: &Written) -> Option<Vec<AxisName>> {
+    let Written::List(words) = value else { return None };
+    words
+        .iter()
+        .map(|word| AxisName::ALL.iter().find(|(_, text)| text == word).map(|(name, _)| *name))
+        .collect()
+}
+
+fn reset(value: &Written) -> Option<Reset> {
+    match (word(value), call(value)) {
+        (Some("soft"), _) => Some(Reset::Soft),
+        (Some("none"), _) => Some(Reset::None),
+        (_, Some(("hard", to))) => Some(Reset::Hard(to)),
+        _other => None,
+    }
+}
+
+fn compare(value: &Written) -> Option<Compare> {
+    match word(value)? {
+        "ge" => Some(Compare::Ge),
+        "gt" => Some(Compare::Gt),
+        _other => None,
+    }
+}
+
+fn surrogate(value: &Written) -> Option<Surrogate> {
+    match call(value)? {
+        ("rect", width) => Some(Surrogate::Rectangle(width)),
+        ("triangle", gamma) => Some(Surrogate::Triangle(gamma)),
+        ("sigmoid", alpha) => Some(Surrogate::Sigmoid(alpha)),
+        ("atan", alpha) => Some(Surrogate::Atan(alpha)),
+        _other => None,
+    }
+}
+
+fn save(value: &Written) -> Option<Save> {
+    match word(value)? {
+        "nothing" => Some(Save::Nothing),
+        "window" => Some(Save::Window),
+        "membrane" => Some(Save::Membrane),
+        _other => None,
+    }
+}
+
+/// The operation of this name and these attributes; the error is a message without a place.
+pub fn op(mnemonic: &str, mut with: Attributes) -> Result<Op, String> {
+    let op = match mnemonic {
+        "conv2d" => Op::Conv2d(with.conv()?),
+        "conv2d.grad_input" => Op::Conv2dGradInput(with.conv()?),
+        "conv2d.grad_weight" => Op::Conv2dGradWeight(with.conv()?),
+        "conv2d.masked_add" => Op::Conv2dMaskedAdd(with.conv()?),
+        "conv2d.masked_grad_weight" => Op::Conv2dMaskedGradWeight(with.conv()?),
+        "linear" => Op::Linear,
+        "linear.grad_input" => Op::LinearGradInput,
+        "linear.grad_weight" => Op::LinearGradWeight,
+        "linear.masked_add" => Op::LinearMaskedAdd,
+        "linear.masked_grad_weight" => Op::LinearMaskedGradWeight,
+        "batch_norm" => Op::BatchNorm(with.norm()?),
+        "bn.stats" => Op::BnStats(with.stats()?),
+        "bn.apply" => Op::BnApply(with.norm()?),
+        "bn.grad_sums" => Op::BnGradSums,
+        "bn.grad_input" => Op::BnGradInput(with.norm()?),
+        "fold.weight" => Op::FoldWeight(with.norm()?),
+        "fold.bias" => Op::FoldBias(with.norm()?),
+        "lif" => Op::Lif(with.lif()?),
+        "lif.grad" => Op::LifGrad(with.lif()?),
+        "lif.charge" => Op::LifCharge(with.lif()?),
+        "lif.fire" => Op::LifFire(with.lif()?),
+        "lif.window" => Op::LifWindow(with.lif()?),
+        "lif.reset" => Op::LifReset(with.lif()?),
+        "max_pool" => Op::MaxPool(with.pool()?),
+        "max_pool.grad" => Op::MaxPoolGrad(with.pool()?),
+        "avg_pool" => Op::AvgPool(with.pool()?),
+        "avg_pool.grad" => Op::AvgPoolGrad(with.pool()?),
+        "sum" => Op::Sum(with.over()?),
+        "mean" => Op::Mean(with.over()?),
+        "cross_entropy" => Op::CrossEntropy,
+        "cross_entropy.grad" => Op::CrossEntropyGrad,
+        "flatten" => Op::Flatten,
+        "unflatten" => Op::Unflatten,
+        "broadcast" => Op::Broadcast,
+        "relayout" => Op::Relayout,
+        "pack" => Op::Pack,
+        "unpack" => Op::Unpack,
+        "add" => Op::Add,
+        "scale" => Op::Scale(with.number("by", 1.0)?),
+        other => return Err(format!("there is no operation `{other}`")),
+    };
+    with.finish()?;
+    Ok(op)
+}
