@@ -1,0 +1,105 @@
+//! The checker of plans.
+//!
+//! Invariants:
+//! 1. every reference (buffer, kernel, probe) exists;
+//! 2. every buffer is aligned and inside the arena;
+//! 3. a step touches a buffer only while it is live;
+//! 4. two buffers that are live at the same step do not overlap.
+
+use crate::buffer::{ALIGN, Place};
+use crate::{Plan, Step};
+use std::fmt;
+
+/// A broken invariant: a compiler bug.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PlanError(pub String);
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "broken plan: {}", self.0)
+    }
+}
+
+impl std::error::Error for PlanError {}
+
+impl Plan {
+    /// All steps in order: prepare, forward, backward.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.prepare.iter().chain(&self.forward).chain(&self.backward)
+    }
+
+    /// Checks the invariants of a plan.
+    pub fn check(&self) -> Result<(), PlanError> {
+        self.check_references()?;
+        self.check_bounds()?;
+        self.check_lifetimes()?;
+        self.check_overlap()
+    }
+
+    fn check_references(&self) -> Result<(), PlanError> {
+        for (at, step) in self.steps().enumerate() {
+            let bad_buffer = step.touches().into_iter().find(|b| b.index() >= self.buffers.len());
+            if let Some(buffer) = bad_buffer {
+                return Err(PlanError(format!("step {at} names {buffer}, which does not exist")));
+            }
+            match step {
+                Step::Kernel(k) if k.kernel >= self.kernels.len() => {
+                    return Err(PlanError(format!("step {at} names kernel {}, which does not exist", k.kernel)));
+                }
+                Step::Count { probe, .. } if *probe >= self.probes.len() => {
+                    return Err(PlanError(format!("step {at} names probe {probe}, which does not exist")));
+                }
+                Step::Kernel(_) | Step::Dense { .. } | Step::Count { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn check_bounds(&self) -> Result<(), PlanError> {
+        for buffer in &self.buffers {
+            let (offset, size) = match buffer.place {
+                Place::Fixed(offset) => (offset, self.arena.fixed),
+                Place::PerSample(offset) => (offset, self.arena.per_sample),
+            };
+            if offset % ALIGN != 0 || buffer.bytes % ALIGN != 0 || offset + buffer.bytes > size {
+                return Err(PlanError(format!("`{}` lies outside its arena or is not aligned", buffer.name)));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_lifetimes(&self) -> Result<(), PlanError> {
+        for (at, step) in self.steps().enumerate() {
+            for id in step.touches() {
+                let buffer = self.buffer(id);
+                if at < buffer.live.0 || at > buffer.live.1 {
+                    let (from, to) = buffer.live;
+                    return Err(PlanError(format!("step {at} touches `{}`, live {from}..={to}", buffer.name)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_overlap(&self) -> Result<(), PlanError> {
+        let mut all: Vec<_> = self.buffers.iter().filter(|b| b.bytes > 0).collect();
+        let key = |place: Place| match place {
+            Place::Fixed(offset) => (0, offset),
+            Place::PerSample(offset) => (1, offset),
+        };
+        all.sort_by_key(|b| key(b.place));
+        for (i, a) in all.iter().enumerate() {
+            let (kind, start) = key(a.place);
+            for b in &all[i + 1..] {
+                let (other, offset) = key(b.place);
+                if other != kind || offset >= start + a.bytes {
+                    break;
+                }
+                if a.live.0 <= b.live.1 && b.live.0 <= a.live.1 {
+                    return Err(PlanError(format!("`{}` and `{}` overlap while both are live", a.name, b.name)));
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,65 @@
+//! The text of a plan, for `--emit plan`: every buffer with its place, every step with its arguments.
+
+use crate::{BufferId, Place, Plan, PlanMode, Step};
+use std::fmt;
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mode = match self.mode {
+            PlanMode::Infer => "infer",
+            PlanMode::Train => "train",
+        };
+        writeln!(
+            f,
+            "plan @{} mode={mode} arena fixed={} per_sample={} scratch={} {{",
+            self.name,
+            self.arena.fixed,
+            self.arena.per_sample,
+            self.scratch()
+        )?;
+        for (i, buffer) in self.buffers.iter().enumerate() {
+            let place = match buffer.place {
+                Place::Fixed(offset) => format!("fixed+{offset}"),
+                Place::PerSample(offset) => format!("sample+{offset}"),
+            };
+            let (from, to) = buffer.live;
+            writeln!(f, "  b{i} : {} bytes at {place} live {from}..={to} ; {}", buffer.bytes, buffer.name)?;
+        }
+        let mut at = 0;
+        for (title, steps) in
+            [("prepare", &self.prepare), ("forward", &self.forward), ("backward", &self.backward)]
+        {
+            writeln!(f, "  {title}")?;
+            for step in steps {
+                writeln!(f, "    {at}: {}", self.step_text(step))?;
+                at += 1;
+            }
+        }
+        writeln!(f, "}}")
+    }
+}
+
+impl Plan {
+    fn names(&self, ids: &[BufferId]) -> String {
+        ids.iter().map(|id| self.buffer(*id).name.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
+    fn step_text(&self, step: &Step) -> String {
+        match step {
+            Step::Kernel(k) => {
+                let tasks = match k.tasks.samples {
+                    0 => format!("{}", k.tasks.count),
+                    n => format!("{} per {n} samples", k.tasks.count),
+                };
+                format!("kernel {} {} ({}) tasks {tasks}", k.kernel, k.name, self.names(&k.args))
+            }
+            Step::Dense { name, op } => {
+                let (reads, written) = op.buffers();
+                format!("dense {name} {} ({} -> {})", op.mnemonic(), self.names(&reads), self.names(&[written]))
+            }
+            Step::Count { probe, buffer } => {
+                format!("count {} ({})", self.probes[*probe].layer, self.names(&[*buffer]))
+            }
+        }
+    }
+}
