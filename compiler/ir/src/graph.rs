@@ -360,6 +360,16 @@ impl Graph {
         self.values.len()
     }
 
+    /// How many instructions were made, those no longer in a body included.
+    pub fn inst_count(&self) -> usize {
+        self.insts.len()
+    }
+
+    /// How many regions were made, those no longer of a scan included.
+    pub fn region_count(&self) -> usize {
+        self.regions.len()
+    }
+
     /// The value of this name, where names are looked up once (tests, checkpoints).
     pub fn find(&self, name: &str) -> Option<Value> {
         self.values.iter().position(|data| data.name == name).map(|i| Value(i as u32))

@@ -11,6 +11,7 @@ pub mod infer;
 pub mod op;
 pub mod text;
 pub mod types;
+pub mod verify;
 
 pub use entity::{Inst, Region, Value};
 pub use graph::{Def, Graph, InstData, Mode, ParamKind, RegionData, Stage, ValueData};

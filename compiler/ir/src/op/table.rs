@@ -127,4 +127,28 @@ impl Op {
             Op::Scan => row("scan", F::Control, Carry, FUSED, (0, usize::MAX), (1, usize::MAX)),
         }
     }
+
+    /// Whether the operation takes packed bits as they are; others need an `unpack` before them. `flatten`
+    /// and `unflatten` do so for maps of one position only, which are a view.
+    pub fn reads_bits(&self) -> bool {
+        matches!(
+            self,
+            Op::Conv2dMaskedAdd(_)
+                | Op::Conv2dMaskedGradWeight(_)
+                | Op::LinearMaskedAdd
+                | Op::LinearMaskedGradWeight
+                | Op::LifGrad(_)
+                | Op::LifReset(_)
+                | Op::MaxPool(_)
+                | Op::MaxPoolGrad(_)
+                | Op::AvgPool(_)
+                | Op::Add
+                | Op::Sum(_)
+                | Op::Mean(_)
+                | Op::Flatten
+                | Op::Unflatten
+                | Op::Unpack
+                | Op::Scan
+        )
+    }
 }

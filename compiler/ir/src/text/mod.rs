@@ -29,6 +29,7 @@ mod print;
 
 pub use parse::{ParseError, parse, parse_type};
 pub use print::print;
+pub(crate) use print::{instruction, stage_name};
 
 #[cfg(test)]
 mod tests;
