@@ -8,6 +8,7 @@ mod build;
 pub mod entity;
 pub mod graph;
 pub mod infer;
+pub mod interp;
 pub mod op;
 pub mod text;
 pub mod types;

@@ -21,6 +21,9 @@ pub fn grad(lif: &Lif, args: &[&Type]) -> Result<Type, String> {
         Save::Window => &["spikes", "window"],
         Save::Membrane => &["membrane"],
     };
+    if lif.save == Save::Window && lif.needed_save() == Save::Membrane {
+        return Err("needs save=membrane: a window bit does not tell its gradient".to_string());
+    }
     if args.len() != 1 + saved.len() {
         return Err(format!("takes a gradient and {}, has {} operands", saved.join(" and "), args.len()));
     }
