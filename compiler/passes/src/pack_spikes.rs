@@ -37,7 +37,8 @@ fn run(graph: &mut Graph) {
     pack_inputs(graph);
 }
 
-/// Packs a spike input where it is used, after its relayout if it has one.
+/// Packs a spike input once, after its relayout if it has one. Inputs are stored as numbers, so the relayout
+/// moves numbers.
 fn pack_inputs(graph: &mut Graph) {
     for input in graph.inputs.clone() {
         if graph.ty(input).elem != Elem::Spike {
@@ -49,10 +50,13 @@ fn pack_inputs(graph: &mut Graph) {
         };
         let relayout = graph.body.iter().find(of_input).copied();
         let stored = relayout.map_or(input, |inst| graph.inst(inst).results[0]);
-        let ty = graph.ty(stored).with_elem(Elem::Spike);
-        graph.set_type(stored, ty.clone());
+        if relayout.is_some() {
+            let ty = graph.ty(stored).with_elem(Elem::F32);
+            graph.set_type(stored, ty);
+        }
+        let ty = graph.ty(stored).with_elem(Elem::Bits);
         let name = format!("{}.bits", graph.name(input));
-        let pack = graph.make_inst(Op::Pack, &[], &[(&name, ty.with_elem(Elem::Bits))]);
+        let pack = graph.make_inst(Op::Pack, &[], &[(&name, ty)]);
         graph.replace_uses(&HashMap::from([(stored, graph.inst(pack).results[0])]));
         graph.inst_mut(pack).args.push(stored);
         let after = relayout.and_then(|inst| graph.body.iter().position(|&other| other == inst));
@@ -107,48 +111,10 @@ fn pack_result(graph: &mut Graph, inst: Inst) -> Vec<Inst> {
 /// Whether the instruction's kernel reads its binary operands, and writes its binary results, as bits.
 fn works_on_bits(graph: &Graph, inst: Inst) -> bool {
     let data = graph.inst(inst);
-    match &data.op {
-        Op::Conv2dMaskedAdd(_)
-        | Op::Conv2dMaskedGradWeight(_)
-        | Op::LinearMaskedAdd
-        | Op::LinearMaskedGradWeight
-        | Op::Lif(_)
-        | Op::LifGrad(_)
-        | Op::LifFire(_)
-        | Op::LifWindow(_)
-        | Op::LifReset(_)
-        | Op::MaxPool(_)
-        | Op::MaxPoolGrad(_)
-        | Op::AvgPool(_)
-        | Op::Add
-        | Op::Sum(_)
-        | Op::Mean(_)
-        | Op::Relayout
-        | Op::Pack
-        | Op::Unpack
-        | Op::Scan => true,
-        Op::Flatten => is_one_position(graph.ty(data.args[0])),
-        Op::Unflatten => is_one_position(graph.ty(data.results[0])),
-        Op::Conv2d(_)
-        | Op::Conv2dGradInput(_)
-        | Op::Conv2dGradWeight(_)
-        | Op::Linear
-        | Op::LinearGradInput
-        | Op::LinearGradWeight
-        | Op::BatchNorm(_)
-        | Op::BnStats(_)
-        | Op::BnApply(_)
-        | Op::BnGradSums
-        | Op::BnGradInput(_)
-        | Op::FoldWeight(_)
-        | Op::FoldBias(_)
-        | Op::LifCharge(_)
-        | Op::AvgPoolGrad(_)
-        | Op::CrossEntropy
-        | Op::CrossEntropyGrad
-        | Op::Broadcast
-        | Op::Scale(_) => false,
-    }
+    let makes_bits = matches!(data.op, Op::LifFire(_) | Op::LifWindow(_) | Op::Pack | Op::Relayout);
+    let reshapes = matches!(data.op, Op::Flatten | Op::Unflatten);
+    let one_position = data.args.iter().chain(&data.results).all(|&value| is_one_position(graph.ty(value)));
+    makes_bits || data.op.reads_bits() && (one_position || !reshapes)
 }
 
 /// Whether the feature map is one position, so that flattening it is a view of the same words.
