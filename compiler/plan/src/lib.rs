@@ -107,6 +107,8 @@ pub struct Probe {
     pub layer: String,
     /// Neurons of one sample and timestep.
     pub neurons: usize,
+    /// 64-bit words that hold them: the buffer's padding behind the last sample is not counted.
+    pub words: usize,
     /// Timesteps.
     pub steps: usize,
 }
