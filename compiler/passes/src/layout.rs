@@ -52,7 +52,7 @@ fn channels_last(ty: &Type) -> Type {
 }
 
 fn relayout_inputs(graph: &mut Graph) {
-    for input in graph.inputs.clone() {
+    for input in graph.inputs.clone().into_iter().rev() {
         let ty = channels_last(graph.ty(input));
         if ty == *graph.ty(input) {
             continue;

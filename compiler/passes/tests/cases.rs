@@ -52,7 +52,9 @@ fn compare(case: &Path, before: &Graph, after: &Graph) {
     let (old, new) = (print(before), print(after));
     let body = |text: &str| text.split_once('\n').map(|(_, body)| body.to_string());
     let shown = if body(&old) == body(&new) { "; unchanged\n" } else { &new };
-    let text = format!("{old}\n{shown}\n; changes: {}", changes(before, after));
+    let inside = |graph: &Graph| graph.all_insts().len() - graph.body.len();
+    let scans = format!("inside scans {} -> {}", inside(before), inside(after));
+    let text = format!("{old}\n{shown}\n; changes: {}; {scans}", changes(before, after));
     let name = case.file_stem().expect("a case has a name").to_string_lossy().to_string();
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(case.parent().expect("a case is in a folder"));
