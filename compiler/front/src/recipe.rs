@@ -1,0 +1,169 @@
+//! The `train` block: loss, optimiser, schedule, batch and data.
+
+use crate::ast::{Call, Expr, Train};
+use crate::diagnostic::Diagnostic;
+use crate::eval::Expander;
+use crate::expand::Slot;
+use crate::layers::Range;
+use crate::model::{Loss, Optimizer, Recipe, Schedule};
+use crate::near::nearest;
+use crate::resolve;
+use crate::slug::Slug;
+use crate::span::Span;
+
+const FIELDS: [&str; 5] = ["loss", "optimizer", "schedule", "batch", "data"];
+
+/// The most epochs.
+const MAX_EPOCHS: usize = 1_000_000;
+
+/// The largest batch.
+const MAX_BATCH: usize = 1 << 16;
+
+impl<'p> Expander<'p> {
+    /// Evaluates the train block; what it leaves out, or gets wrong, keeps its default.
+    pub fn recipe(&mut self, train: &'p Train) -> Recipe {
+        let mut recipe = Recipe::default();
+        let mut seen: Vec<(&str, Span)> = Vec::new();
+        for field in &train.fields {
+            let (name, span) = (field.name.text.as_str(), field.name.span);
+            if let Some(&(_, first)) = seen.iter().find(|(earlier, _)| *earlier == name) {
+                let message = format!("`{name}` is given twice");
+                let diagnostic = Diagnostic::error(Slug::DuplicateSection, message).at(span, "given again");
+                self.error(diagnostic.with(first, "first given here"));
+                continue;
+            }
+            seen.push((name, span));
+            self.recipe_field(&mut recipe, name, span, &field.value);
+        }
+        recipe
+    }
+
+    fn recipe_field(&mut self, recipe: &mut Recipe, name: &str, span: Span, value: &'p Expr) -> Option<()> {
+        match name {
+            "loss" => {
+                self.word(value, "loss", &["cross_entropy"])?;
+                recipe.loss = Loss::CrossEntropy;
+            }
+            "optimizer" => recipe.optimizer = self.optimizer(value)?,
+            "schedule" => recipe.schedule = self.schedule(value)?,
+            "batch" => {
+                let batch = self.eval(value);
+                recipe.batch = self.int(batch, value.span, "`batch`", 1, MAX_BATCH)?;
+            }
+            "data" => match value.as_name() {
+                Some(data) => recipe.data = Some(data.to_string()),
+                None => {
+                    let message = "`data` is the name of a data set";
+                    let diagnostic = Diagnostic::error(Slug::WrongKind, message).at(value.span, "");
+                    self.error(diagnostic.help("write `data digits`"));
+                }
+            },
+            unknown => {
+                let message = format!("`train` has no field `{unknown}`");
+                let diagnostic = Diagnostic::error(Slug::UnknownField, message).at(span, "unknown field");
+                self.error(match nearest(unknown, FIELDS) {
+                    Some(near) => diagnostic.help(format!("write `{near}`")),
+                    None => diagnostic.help(format!("its fields are: {}", FIELDS.join(", "))),
+                });
+            }
+        }
+        Some(())
+    }
+
+    /// The call that a field holds, among a few.
+    fn setting(&mut self, value: &'p Expr, what: &str, names: &[&str]) -> Option<&'p Call> {
+        if let crate::ast::ExprKind::Call(call) = &value.kind {
+            if names.contains(&call.name.text.as_str()) {
+                return Some(call);
+            }
+            let diagnostic = resolve::unknown(&call.name.text, call.name.span, names.iter().copied());
+            let known = format!("`{what}` is one of: {}", names.join(", "));
+            let diagnostic = if diagnostic.help.is_none() { diagnostic.help(known) } else { diagnostic };
+            self.error(diagnostic);
+            return None;
+        }
+        let message = format!("`{what}` needs one of: {}, with arguments", names.join(", "));
+        let diagnostic = Diagnostic::error(Slug::WrongKind, message).at(value.span, "");
+        self.error(diagnostic.help(format!("write `{what} {}(…)`", names[0])));
+        None
+    }
+
+    fn optimizer(&mut self, value: &'p Expr) -> Option<Optimizer> {
+        let call = self.setting(value, "optimizer", &["sgd"])?;
+        let args = self.settings(call, &["lr", "momentum", "nesterov", "weight_decay"], 1)?;
+        let lr = self.real(args[0]?, "`lr`", Range::Positive);
+        let momentum = self.optional(args[1], "`momentum`", Range::BelowOne, 0.0);
+        let nesterov = args[2].map_or(Some(false), |arg| self.boolean(arg, "`nesterov`"));
+        let weight_decay = self.optional(args[3], "`weight_decay`", Range::NotNegative, 0.0);
+        Some(Optimizer::Sgd {
+            lr: lr?,
+            momentum: momentum?,
+            nesterov: nesterov?,
+            weight_decay: weight_decay?,
+        })
+    }
+
+    fn schedule(&mut self, value: &'p Expr) -> Option<Schedule> {
+        let call = self.setting(value, "schedule", &["cosine", "step", "constant"])?;
+        match call.name.text.as_str() {
+            "cosine" => {
+                let args = self.settings(call, &["epochs", "warmup", "min_lr"], 1)?;
+                let epochs = self.whole(args[0]?, "`epochs`", 1, MAX_EPOCHS);
+                let warmup = self.warmup(args[1], epochs);
+                let min_lr = self.optional(args[2], "`min_lr`", Range::NotNegative, 0.0);
+                Some(Schedule::Cosine { epochs: epochs?, warmup: warmup?, min_lr: min_lr? })
+            }
+            "step" => {
+                let args = self.settings(call, &["epochs", "every", "gamma", "warmup"], 2)?;
+                let epochs = self.whole(args[0]?, "`epochs`", 1, MAX_EPOCHS);
+                let every = self.whole(args[1]?, "`every`", 1, MAX_EPOCHS);
+                let gamma = self.optional(args[2], "`gamma`", Range::Positive, 0.1);
+                let warmup = self.warmup(args[3], epochs);
+                Some(Schedule::Step { epochs: epochs?, every: every?, gamma: gamma?, warmup: warmup? })
+            }
+            _ => {
+                let args = self.settings(call, &["epochs"], 1)?;
+                Some(Schedule::Constant { epochs: self.whole(args[0]?, "`epochs`", 1, MAX_EPOCHS)? })
+            }
+        }
+    }
+
+    fn warmup(&mut self, arg: Option<&'p Expr>, epochs: Option<usize>) -> Option<usize> {
+        let most = epochs.unwrap_or(MAX_EPOCHS);
+        arg.map_or(Some(0), |arg| self.whole(arg, "`warmup`", 0, most))
+    }
+
+    fn whole(&mut self, arg: &'p Expr, what: &str, min: usize, max: usize) -> Option<usize> {
+        let value = self.eval(arg);
+        self.int(value, arg.span, what, min, max)
+    }
+
+    fn optional(&mut self, arg: Option<&'p Expr>, what: &str, range: Range, default: f64) -> Option<f64> {
+        arg.map_or(Some(default), |arg| self.real(arg, what, range))
+    }
+
+    /// The arguments of a setting by formal; the first `required` of them must be there.
+    fn settings(
+        &mut self,
+        call: &'p Call,
+        formals: &[&str],
+        required: usize,
+    ) -> Option<Vec<Option<&'p Expr>>> {
+        let slots = self.bind(call, formals, None)?;
+        let args: Vec<Option<&Expr>> = slots
+            .into_iter()
+            .map(|slot| match slot {
+                Slot::Written(expr) => Some(expr),
+                Slot::Piped(..) | Slot::Empty => None,
+            })
+            .collect();
+        if let Some(at) = args.iter().take(required).position(Option::is_none) {
+            let (name, lacking) = (&call.name.text, formals[at]);
+            let message = format!("`{name}` lacks `{lacking}`");
+            let diagnostic = Diagnostic::error(Slug::MissingArgument, message).at(call.span, "");
+            self.error(diagnostic.help(format!("write `{name}({lacking}: …)`")));
+            return None;
+        }
+        Some(args)
+    }
+}
