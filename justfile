@@ -1,0 +1,29 @@
+# What a developer runs; `just` alone lists it.
+
+_list:
+    @just --list
+
+# Formatting, lints, tests: what the continuous integration runs.
+ci:
+    .ci/run
+
+# All tests.
+test *args:
+    cargo test --workspace --locked {{args}}
+
+# Lints, with warnings as errors.
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Review changed snapshots.
+review:
+    cargo insta review
+
+# All benches, or one: `just bench masked_add`.
+bench *name:
+    cargo bench --locked {{ if name == "" { "" } else { "--bench " + name } }}
+
+# The longest files and functions, and the walls between crates.
+layering:
+    cargo test --locked --test layering -- --nocapture
