@@ -79,6 +79,11 @@ pub fn run(graph: &Graph, env: &Env) -> Result<HashMap<String, Tensor>, String> 
     Ok(machine.results())
 }
 
+/// The membranes of a neuron before the reset, from its current: margins of tests.
+pub(crate) fn membranes(lif: &crate::op::Lif, ty: &Type, x: &[f64]) -> Vec<f64> {
+    neuron::simulate(lif, Operand { ty, data: x }, false).1
+}
+
 /// An operand: its type and its elements.
 #[derive(Clone, Copy)]
 struct Operand<'a> {

@@ -35,6 +35,19 @@ pub fn reset(lif: &Lif, h: f64, s: f64) -> f64 {
 
 /// The spikes over all timesteps, and what `save` keeps.
 pub fn lif(lif: &Lif, x: Operand, smooth: bool) -> Vec<Vec<f64>> {
+    let (spikes, membranes) = simulate(lif, x, smooth);
+    match lif.save {
+        Save::Nothing => vec![spikes],
+        Save::Window => {
+            let windows = membranes.iter().map(|&h| window(lif, h)).collect();
+            vec![spikes, windows]
+        }
+        Save::Membrane => vec![spikes, membranes],
+    }
+}
+
+/// Spikes and membranes over all timesteps.
+pub fn simulate(lif: &Lif, x: Operand, smooth: bool) -> (Vec<f64>, Vec<f64>) {
     let steps = x.ty.extent(AxisName::T);
     let neurons = x.data.len() / steps;
     let mut spikes = vec![0.0; x.data.len()];
@@ -48,14 +61,7 @@ pub fn lif(lif: &Lif, x: Operand, smooth: bool) -> Vec<Vec<f64>> {
             (membranes[at], spikes[at]) = (h, s);
         }
     }
-    match lif.save {
-        Save::Nothing => vec![spikes],
-        Save::Window => {
-            let windows = membranes.iter().map(|&h| window(lif, h)).collect();
-            vec![spikes, windows]
-        }
-        Save::Membrane => vec![spikes, membranes],
-    }
+    (spikes, membranes)
 }
 
 /// What the gradient needs of one neuron and timestep.

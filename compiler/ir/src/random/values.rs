@@ -1,0 +1,101 @@
+//! Values for a graph: small dyadic numbers, so that sums are exact in f32 in any order.
+//!
+//! Where a graph leaves that lattice (batch statistics, means over odd counts), no membrane may come close
+//! to its threshold or to an edge of its surrogate: other values are drawn until none does.
+
+use super::Rng;
+use crate::entity::Inst;
+use crate::graph::{Def, Graph, ParamKind};
+use crate::interp::{Env, Tensor, run};
+use crate::op::{Lif, Op, Surrogate};
+use crate::types::{AxisName, Elem, Type};
+use std::collections::HashMap;
+
+/// How near a membrane may come to where f32 and f64 may differ in kind.
+const MARGIN: f64 = 2e-5;
+/// On this lattice sums of a small network are exact in f32.
+const LATTICE: f64 = 131_072.0;
+const ATTEMPTS: u64 = 64;
+
+/// Parameters and inputs of a graph by name, for a batch of this size, from a seed.
+///
+/// The rule above is kept for graphs with whole neurons (`Logical`, `Masked`). If no draw keeps it, the last
+/// is returned.
+pub fn values(graph: &Graph, seed: u64, batch: usize) -> HashMap<String, Tensor> {
+    let mut env = Env { batch, values: HashMap::new(), smooth: false };
+    for attempt in 0..ATTEMPTS {
+        env.values = draw(graph, seed.wrapping_mul(ATTEMPTS).wrapping_add(attempt), batch);
+        if is_robust(graph, &env) {
+            break;
+        }
+    }
+    env.values
+}
+
+fn draw(graph: &Graph, seed: u64, batch: usize) -> HashMap<String, Tensor> {
+    let mut rng = Rng(seed);
+    let classes = classes(graph);
+    let given = graph.params.iter().chain(&graph.inputs);
+    given
+        .map(|&value| {
+            let ty = graph.ty(value);
+            let mut tensor = Tensor::zeros(ty, batch);
+            for x in &mut tensor.data {
+                *x = element(&mut rng, graph.value(value).def, ty, classes);
+            }
+            (graph.name(value).to_string(), tensor)
+        })
+        .collect()
+}
+
+fn element(rng: &mut Rng, def: Def, ty: &Type, classes: usize) -> f64 {
+    // A fraction with this denominator, between −limit and limit.
+    let mut fraction =
+        |limit: usize, denominator: f64| (rng.below(2 * limit + 1) as f64 - limit as f64) / denominator;
+    match def {
+        Def::Param(ParamKind::Weight) => fraction(6, 8.0),
+        Def::Param(ParamKind::Bias | ParamKind::Shift) => fraction(3, 4.0),
+        Def::Param(ParamKind::Gain) => fraction(1, 2.0) + 1.0,
+        Def::Param(ParamKind::RunningMean) => fraction(2, 4.0),
+        // With an eps of ¼ the deviation is 1 or 2.
+        Def::Param(ParamKind::RunningVar) => rng.pick(&[0.75, 0.75, 3.75]),
+        Def::Input | Def::Result(..) | Def::Arg(..) => match ty.elem {
+            Elem::F32 => fraction(6, 4.0),
+            Elem::I32 => rng.below(classes) as f64,
+            Elem::Spike | Elem::Bits => f64::from(u8::from(rng.chance(35))),
+        },
+    }
+}
+
+/// The classes of the loss's logits.
+fn classes(graph: &Graph) -> usize {
+    let losses = graph.body.iter().filter(|&&inst| graph.inst(inst).op == Op::CrossEntropy);
+    losses.map(|&inst| graph.ty(graph.inst(inst).args[0]).extent(AxisName::C)).next().unwrap_or(1)
+}
+
+pub(super) fn is_robust(graph: &Graph, env: &Env) -> bool {
+    let Ok(values) = run(graph, env) else { return true };
+    graph.body.iter().all(|&inst| {
+        let Op::Lif(lif) = &graph.inst(inst).op else { return true };
+        neuron_is_robust(graph, inst, lif, &values)
+    })
+}
+
+fn neuron_is_robust(graph: &Graph, inst: Inst, lif: &Lif, values: &HashMap<String, Tensor>) -> bool {
+    let x = graph.inst(inst).args[0];
+    let (ty, x) = (graph.ty(x), &values[graph.name(x)].data);
+    let edge = match lif.surrogate {
+        Surrogate::Rectangle(a) => f64::from(a) / 2.0,
+        Surrogate::Triangle(gamma) => f64::from(gamma),
+        Surrogate::Sigmoid(_) | Surrogate::Atan(_) => 0.0,
+    };
+    crate::interp::membranes(lif, ty, x).into_iter().zip(x).all(|(h, x)| {
+        let u = (h - f64::from(lif.threshold)).abs();
+        let clear = u > MARGIN && (u - edge).abs() > MARGIN;
+        clear || (is_exact(h) && is_exact(*x))
+    })
+}
+
+fn is_exact(x: f64) -> bool {
+    (x * LATTICE).fract() == 0.0 && x.abs() < 64.0
+}
