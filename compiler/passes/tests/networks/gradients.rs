@@ -2,6 +2,7 @@
 
 use crate::support::{Random, random_env, random_lif, random_net};
 use snnc_ir::interp::{Env, run};
+use snnc_ir::random::{self, RandomOptions};
 use snnc_ir::{Compare, Graph, Lif, Mode, Reset, Save, Surrogate};
 use snnc_passes::{Settings, run_pipeline};
 
@@ -26,12 +27,16 @@ fn slope(graph: &Graph, env: &Env, param: &str, element: usize) -> f64 {
     (at(STEP) - at(-STEP)) / (2.0 * STEP)
 }
 
-/// Compares the packed graph's gradients with slopes of the graph before all passes.
 fn check(seed: u64, lif: Lif) {
     let mut random = Random(seed);
-    let forward = random_net(&mut random, Mode::Train, lif);
-    let mut env = random_env(&mut random, &forward, 2);
-    env.smooth = true;
+    let graph = random_net(&mut random, Mode::Train, lif);
+    let env = random_env(&mut random, &graph, 2);
+    compare(&graph, Env { smooth: true, ..env }, seed);
+}
+
+/// Compares the packed graph's gradients with slopes of the graph before all passes.
+fn compare(forward: &Graph, env: Env, seed: u64) {
+    let mut random = Random(seed);
     let mut packed = forward.clone();
     run_pipeline(&mut packed, &Settings::default(), &mut |_, _| {}).expect("the pipeline runs");
     let values = run(&packed, &env).expect("the packed graph runs");
@@ -40,14 +45,10 @@ fn check(seed: u64, lif: Lif) {
         let norm = grad.iter().map(|x| x * x).sum::<f64>().sqrt();
         for _ in 0..SAMPLES {
             let element = random.below(grad.len());
-            let slope = slope(&forward, &env, param, element);
+            let slope = slope(forward, &env, param, element);
             let error = (slope - grad[element]).abs();
             let allowed = TOLERANCE * norm.max(1e-3);
-            assert!(
-                error <= allowed,
-                "seed {seed}, {lif:?}: {param}[{element}] is {}, slope {slope}",
-                grad[element]
-            );
+            assert!(error <= allowed, "seed {seed}: {param}[{element}] is {}, slope {slope}", grad[element]);
         }
     }
 }
@@ -86,5 +87,14 @@ fn detaching_no_reset_changes_nothing() {
             save: Save::Nothing,
         };
         check(seed, lif);
+    }
+}
+
+#[test]
+fn gradients_of_random_graphs_are_slopes() {
+    for seed in 0..15 {
+        let graph = random::graph(seed, RandomOptions { mode: Mode::Train, blocks: 3, smooth: true });
+        let values = random::values(&graph, seed, 2);
+        compare(&graph, Env { batch: 2, values, smooth: true }, seed);
     }
 }

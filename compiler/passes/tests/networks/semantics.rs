@@ -2,6 +2,9 @@
 //! runs random networks before and after each.
 
 use crate::support::{Random, random_env, random_lif, random_net, results};
+use snnc_ir::interp::Env;
+use snnc_ir::random::{self, RandomOptions};
+use snnc_ir::text::{parse, print};
 use snnc_ir::{Graph, Mode, Stage};
 use snnc_passes::pipeline;
 use snnc_passes::{PipelineError, Settings, run_pipeline};
@@ -26,7 +29,7 @@ fn assert_same(
     }
 }
 
-fn network(seed: u64, mode: Mode) -> (Graph, snnc_ir::interp::Env) {
+fn network(seed: u64, mode: Mode) -> (Graph, Env) {
     let mut random = Random(seed);
     let lif = random_lif(&mut random);
     let graph = random_net(&mut random, mode, lif);
@@ -34,28 +37,39 @@ fn network(seed: u64, mode: Mode) -> (Graph, snnc_ir::interp::Env) {
     (graph, env)
 }
 
-fn check(mode: Mode) {
-    for seed in 0..120 {
-        let (mut graph, env) = network(seed, mode);
-        let mut before = results(&graph, &env);
-        for pass in pipeline::of(mode) {
-            pass.apply(&mut graph);
-            let after = results(&graph, &env);
-            assert_same(&before, &after, pass.name, seed);
-            before = after;
+/// Runs the pipeline pass by pass; a gradient is compared from the pass on that makes it.
+fn check(mut graph: Graph, env: &Env, seed: u64) {
+    let mut before = results(&graph, env);
+    for pass in pipeline::of(graph.mode) {
+        pass.apply(&mut graph);
+        let after = results(&graph, env);
+        assert_same(&before, &after, pass.name, seed);
+        before = after;
+    }
+    assert_eq!(graph.stage, Stage::Packed);
+    let text = print(&graph);
+    assert_eq!(parse(&text).map(|graph| print(&graph)).as_ref(), Ok(&text), "seed {seed}");
+}
+
+#[test]
+fn residual_networks_keep_their_results() {
+    for mode in [Mode::Infer, Mode::Train] {
+        for seed in 0..100 {
+            let (graph, env) = network(seed, mode);
+            check(graph, &env, seed);
         }
-        assert_eq!(graph.stage, Stage::Packed);
     }
 }
 
 #[test]
-fn inference_keeps_its_results() {
-    check(Mode::Infer);
-}
-
-#[test]
-fn training_keeps_its_results() {
-    check(Mode::Train);
+fn random_graphs_keep_their_results() {
+    for mode in [Mode::Infer, Mode::Train] {
+        for seed in 0..150 {
+            let graph = random::graph(seed, RandomOptions { mode, blocks: 4, smooth: false });
+            let values = random::values(&graph, seed, 2);
+            check(graph, &Env { batch: 2, values, smooth: false }, seed);
+        }
+    }
 }
 
 /// Every trained parameter of these networks reaches the loss, so each has a gradient.
