@@ -81,6 +81,10 @@ impl<'p> Expander<'p> {
         let input = self.input_of(network)?;
         let result = self.body(&network.body);
         let (node, classes) = self.result_of(result, &network.body.result)?;
+        // After a fault layers are missing, and what looks unused may not be.
+        if self.diagnostics.has_errors() {
+            return None;
+        }
         self.drop_unused(node);
         let mut model = Model {
             name: network.name.text.clone(),

@@ -13,8 +13,8 @@ use crate::value::Value;
 /// What a formal got.
 #[derive(Clone)]
 pub(crate) enum Slot<'p> {
-    /// The value that entered through a pipe, with the place it comes from.
-    Piped(Value, Span),
+    /// The value that entered through a pipe.
+    Piped(Value),
     /// An argument.
     Written(&'p Expr),
     /// Nothing.
@@ -134,7 +134,7 @@ impl<'p> Expander<'p> {
 
     fn slot(&mut self, slot: Slot<'p>) -> Option<Value> {
         match slot {
-            Slot::Piped(value, _) => Some(value),
+            Slot::Piped(value) => Some(value),
             Slot::Written(expr) => Some(self.eval(expr)),
             Slot::Empty => None,
         }
@@ -157,7 +157,7 @@ impl<'p> Expander<'p> {
                 );
                 return None;
             };
-            *first = Slot::Piped(value, span);
+            *first = Slot::Piped(value);
             next = 1;
         }
         let mut good = true;

@@ -20,6 +20,7 @@ pub mod source;
 pub mod span;
 
 mod analyze;
+mod args;
 mod ast_print;
 mod eval;
 mod expand;

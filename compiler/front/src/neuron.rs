@@ -1,10 +1,11 @@
 //! Neurons: named constants of the models, their ranges, and the general form `h = a·v + b·x + c` they become.
 
+use crate::args::Range;
 use crate::ast::{Arg, Call, Expr, ExprKind};
 use crate::diagnostic::Diagnostic;
 use crate::eval::Expander;
 use crate::expand::unknown_argument;
-use crate::layers::{Range, Spec};
+use crate::layers::Spec;
 use crate::model::NeuronLayer;
 use crate::near::nearest;
 use crate::program::MODELS;

@@ -1,10 +1,10 @@
 //! The `train` block: loss, optimiser, schedule, batch and data.
 
+use crate::args::Range;
 use crate::ast::{Call, Expr, Train};
 use crate::diagnostic::Diagnostic;
 use crate::eval::Expander;
 use crate::expand::Slot;
-use crate::layers::Range;
 use crate::model::{Loss, Optimizer, Recipe, Schedule};
 use crate::near::nearest;
 use crate::resolve;
@@ -154,7 +154,7 @@ impl<'p> Expander<'p> {
             .into_iter()
             .map(|slot| match slot {
                 Slot::Written(expr) => Some(expr),
-                Slot::Piped(..) | Slot::Empty => None,
+                Slot::Piped(_) | Slot::Empty => None,
             })
             .collect();
         if let Some(at) = args.iter().take(required).position(Option::is_none) {

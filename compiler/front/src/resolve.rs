@@ -1,7 +1,9 @@
 //! Names: every block and the network, used or not, may only mention what exists, and no block calls itself.
 
-use crate::ast::{Block, Body, Call, Expr, ExprKind, Formal, Name};
+use crate::ast::{Arg, Block, Body, Call, Expr, ExprKind, Formal, Name};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::expand::unknown_argument;
+use crate::layers::SIGNATURES;
 use crate::near::nearest;
 use crate::program::{LAYERS, MODELS, Program, duplicate};
 use crate::slug::Slug;
@@ -136,9 +138,23 @@ impl<'a, 'd> Walk<'a, 'd> {
         }
     }
 
+    /// Arguments that the callee does not have; blocks that are never called are not expanded, so that
+    /// `expand.rs` alone would miss theirs.
+    fn argument_names(&mut self, call: &Call) {
+        let Some(formals) = formals(self.program, &call.name.text) else { return };
+        for name in call.args.iter().filter_map(|arg| arg.name.as_ref()) {
+            if !formals.contains(&name.text.as_str()) {
+                self.diagnostics.push(unknown_argument(call, Some(&name.text), &formals, name.span));
+            }
+        }
+    }
+
     fn call(&mut self, call: &'a Call) {
-        call.args.iter().for_each(|arg| self.expr(&arg.value));
+        for arg in call.args.iter().filter(|arg| !is_word_of(call, arg)) {
+            self.expr(&arg.value);
+        }
         let (program, name) = (self.program, call.name.text.as_str());
+        self.argument_names(call);
         let blocks = || program.blocks.iter().map(|block| block.name.text.as_str());
         let neurons = || program.neurons.iter().map(|neuron| neuron.name.text.as_str());
         if let Some(block) = blocks().find(|block| *block == name) {
@@ -154,6 +170,21 @@ impl<'a, 'd> Walk<'a, 'd> {
             self.diagnostics.push(diagnostic);
         }
     }
+}
+
+/// The names of the arguments of a block or a layer, if `name` is one.
+fn formals<'a>(program: &'a Program, name: &str) -> Option<Vec<&'a str>> {
+    if let Some(signature) = SIGNATURES.iter().find(|signature| signature.name == name) {
+        return Some(signature.formals.iter().map(|(formal, _)| *formal).collect());
+    }
+    let block = program.blocks.iter().find(|block| block.name.text == name)?;
+    Some(block.formals.iter().map(|formal| formal.name.text.as_str()).collect())
+}
+
+/// Whether an argument is a bare word that the callee judges: a slip there is a bad value, not an unknown name.
+fn is_word_of(call: &Call, arg: &Arg) -> bool {
+    let field = arg.name.as_ref().is_some_and(|name| ["reset", "surrogate", "per"].contains(&&*name.text));
+    arg.value.as_name().is_some() && (field || call.name.text == "mean")
 }
 
 /// Reports each cycle of calls once: blocks that call only finished blocks are finished; what is left

@@ -61,6 +61,8 @@ fn describe(file: FileId, text: &str, offset: usize, error: &Error<Rule>) -> Dia
         ErrorVariant::ParsingError { positives, .. } => list(positives),
         ErrorVariant::CustomError { message } => message.clone(),
     };
+    // Where blanks are not allowed the fault lies at the blank; what stands behind it is what the reader sees.
+    let at = at + text.get(at..).map_or(0, |rest| rest.len() - rest.trim_start().len());
     let (found, span) = token(file, text, at);
     let message = format!("expected {expected}, found {found}");
     let diagnostic = Diagnostic::error(Slug::Syntax, message).at(span, "does not fit here");
@@ -112,6 +114,11 @@ fn list(rules: &[Rule]) -> String {
     // An operator may stand after every expression: it is news only where nothing else fits.
     if words.len() > 1 {
         words.retain(|word| *word != OPERATOR);
+    }
+    // The words that begin an item always stand together.
+    if words.contains(&"`param`") {
+        words.retain(|word| !ITEMS.contains(&word.trim_matches('`')));
+        words.push("an item such as `param` or `network`");
     }
     words.truncate(4);
     match words.split_last() {

@@ -1,0 +1,222 @@
+//! The graph of a model: which operations it has, what they are called, and that it verifies.
+
+use snnc_front::{Kind, Model, SourceMap, analyze, render, to_graph};
+use snnc_ir::verify::verify;
+use snnc_ir::{Graph, Mode, Op, Reset, Surrogate};
+
+fn model(text: &str) -> Model {
+    let sources = SourceMap::single("net.snn", text);
+    analyze(&sources, "net.snn", &[]).unwrap_or_else(|errors| panic!("{}", render(&sources, &errors, false)))
+}
+
+fn graph(model: &Model, mode: Mode) -> Graph {
+    let graph = to_graph(model, mode).expect("nothing is learned");
+    verify(&graph).unwrap_or_else(|errors| panic!("{errors}"));
+    graph
+}
+
+/// A network around some steps, for an image of `[2, 8, 8]`.
+fn steps(input: &str, steps: &str) -> Model {
+    model(&format!("neuron lif = LIF()\nnetwork net {{ timesteps 4 input x: {input} {steps} }}"))
+}
+
+const RESIDUAL: &str = "
+    neuron lif = LIF(tau: 2.0, decay_input: false)
+    block unit(x, channels, stride = 1) {
+        x |> conv(channels, kernel: 3, stride: stride, pad: 1, bias: false) |> norm
+    }
+    block basic(x, channels) {
+        let y = x |> unit(channels) |> lif |> unit(channels)
+        y + x |> lif
+    }
+    network net {
+        timesteps 4
+        input image: f32[3, 8, 8]
+        let stem = image |> unit(8) |> lif
+        let stage1 = stem |> repeat(2) basic(8)
+        stage1 |> repeat(2) unit(8, stride: 2) |> max_pool(2) |> avg_pool(global)
+               |> linear(10) |> mean(time)
+    }";
+
+#[test]
+fn inference_has_one_operation_per_layer() {
+    let graph = graph(&model(RESIDUAL), Mode::Infer);
+    let counts = [
+        "broadcast",
+        "conv2d",
+        "batch_norm",
+        "lif",
+        "add",
+        "max_pool",
+        "avg_pool",
+        "flatten",
+        "linear",
+        "mean",
+    ]
+    .map(|op| graph.count(op));
+    assert_eq!(counts, [1, 7, 7, 5, 2, 1, 1, 1, 1, 1]);
+    assert_eq!(graph.body.len(), counts.iter().sum());
+    assert_eq!((graph.inputs.len(), graph.outputs.len(), graph.updates.len()), (1, 1, 0));
+}
+
+#[test]
+fn training_has_statistics_updates_labels_and_a_loss() {
+    let graph = graph(&model(RESIDUAL), Mode::Train);
+    let counts = ["batch_norm", "bn.stats", "bn.apply", "cross_entropy"].map(|op| graph.count(op));
+    assert_eq!(counts, [0, 7, 7, 1]);
+    assert_eq!((graph.inputs.len(), graph.outputs.len(), graph.updates.len()), (2, 2, 14));
+    assert_eq!(graph.ty(graph.inputs[1]).to_string(), "i32[B]");
+    assert_eq!(graph.name(graph.outputs[1]), "loss");
+}
+
+#[test]
+fn names_are_paths_of_bindings_blocks_and_layers() {
+    let model = model(RESIDUAL);
+    let graph = graph(&model, Mode::Infer);
+    let names: Vec<&str> = graph.params.iter().map(|&param| graph.name(param)).collect();
+    let expected = [
+        "stem.unit.conv.weight",
+        "stem.unit.norm.weight",
+        "stem.unit.norm.bias",
+        "stem.unit.norm.running_mean",
+        "stem.unit.norm.running_var",
+    ];
+    assert_eq!(names[..5], expected);
+    for name in ["stage1.0.basic.y.unit.conv.weight", "stage1.1.basic.y.unit_2.norm.bias"] {
+        assert!(graph.find(name).is_some(), "{name} in {names:?}");
+    }
+    // Without a binding the index follows the step.
+    assert!(graph.find("unit.1.conv.weight").is_some());
+    let mut paths: Vec<&str> = model.nodes.iter().map(|node| node.path.as_str()).collect();
+    paths.sort_unstable();
+    assert!(paths.windows(2).all(|pair| pair[0] != pair[1]), "{paths:?}");
+}
+
+#[test]
+fn paths_stay_unique_when_names_compete() {
+    let text = "
+        block unit_2(x) { x |> conv(2) }
+        block unit(x) { x |> conv(2) }
+        network net {
+            timesteps 2
+            input conv: f32[2, 32, 32]
+            let unit = conv |> conv(2) |> unit |> unit |> unit_2
+            unit |> unit |> repeat(2) unit |> unit_2 |> conv(2) |> flatten |> linear(3) |> mean(time)
+        }";
+    let model = model(text);
+    let mut paths: Vec<&str> = model.nodes.iter().map(|node| node.path.as_str()).collect();
+    paths.sort_unstable();
+    assert!(paths.windows(2).all(|pair| pair[0] != pair[1]), "{paths:?}");
+    let graph = graph(&model, Mode::Train);
+    for node in &model.nodes {
+        assert!(graph.find(&node.path).is_some(), "{} keeps its name", node.path);
+    }
+}
+
+#[test]
+fn kinds_follow_the_spikes() {
+    let model = model(
+        "neuron lif = LIF()
+         network net {
+            timesteps 4
+            input events: spike[time, 2, 8, 8]
+            let a = events |> max_pool(2)
+            let b = a + a
+            let c = b + a
+            let d = c |> avg_pool(2)
+            d |> flatten |> linear(3) |> mean(time)
+         }",
+    );
+    let kinds: Vec<(&str, Kind)> =
+        model.nodes.iter().map(|node| (node.path.as_str(), node.output.kind)).collect();
+    let expected = [
+        ("events", Kind::Spikes),
+        ("a.max_pool", Kind::Spikes),
+        ("b.add", Kind::Counts),
+        ("c.add", Kind::Counts),
+        ("d.avg_pool", Kind::Real),
+        ("flatten", Kind::Real),
+        ("linear", Kind::Real),
+        ("mean", Kind::Real),
+    ];
+    assert_eq!(kinds, expected);
+    let graph = graph(&model, Mode::Infer);
+    assert_eq!(graph.ty(graph.inputs[0]).to_string(), "spike[T4 B C2 H8 W8]");
+    assert_eq!(graph.count("broadcast"), 0);
+}
+
+#[test]
+fn inputs_of_every_form_verify_in_both_modes() {
+    let map = "x |> conv(4) |> norm |> lif |> flatten |> linear(3, bias: false) |> mean(time)";
+    let features =
+        "x |> linear(8) |> norm(threshold_dependent: 0.5, threshold: 2.0) |> lif |> linear(3) |> mean(time)";
+    for (input, text) in [
+        ("f32[2, 8, 8]", map),
+        ("f32[time, 2, 8, 6]", map),
+        ("spike[time, 2, 8, 8]", map),
+        ("f32[64]", features),
+        ("f32[time, 64]", features),
+        ("spike[time, 64]", features),
+    ] {
+        let model = steps(input, text);
+        graph(&model, Mode::Infer);
+        graph(&model, Mode::Train);
+    }
+}
+
+fn neuron(constants: &str) -> snnc_ir::Lif {
+    let model = steps("f32[8]", &format!("x |> lif({constants}) |> linear(3) |> mean(time)"));
+    let graph = graph(&model, Mode::Infer);
+    let lif = graph.body.iter().find_map(|&inst| match graph.inst(inst).op {
+        Op::Lif(lif) => Some(lif),
+        _ => None,
+    });
+    lif.expect("the network has a neuron")
+}
+
+#[test]
+fn neurons_become_the_general_form() {
+    let form = |lif: snnc_ir::Lif| (lif.decay, lif.gain, lif.current);
+    assert_eq!(form(neuron("")), (0.5, 0.5, 0.0));
+    assert_eq!(form(neuron("tau: 4.0")), (0.75, 0.25, 0.0));
+    assert_eq!(form(neuron("tau: 4.0, decay_input: false")), (0.75, 1.0, 0.0));
+    assert_eq!(form(neuron("tau: 4.0, reset: hard(-2.0)")), (0.75, 0.25, -0.5));
+    assert_eq!(form(neuron("tau: 4.0, reset: hard(-2.0), current: 0.0")), (0.75, 0.25, 0.0));
+    assert_eq!(form(neuron("decay: 0.25")), (0.25, 1.0, 0.0));
+    assert_eq!(form(neuron("decay: 0.25, reset: hard(1.0)")), (0.25, 1.0, 0.0));
+    assert_eq!(form(neuron("decay: 0.25, decay_input: true")), (0.25, 0.75, 0.0));
+    assert_eq!(form(neuron("decay: 0.25, gain: 3")), (0.25, 3.0, 0.0));
+    let lif = neuron("reset: soft, surrogate: rectangle(width: 2.0), compare: \">\", detach_reset: true");
+    assert_eq!((lif.reset, lif.surrogate), (Reset::Soft, Surrogate::Rectangle(2.0)));
+    assert!(lif.detach && !lif.fires(1.0));
+    assert_eq!(neuron("surrogate: atan").surrogate, Surrogate::Atan(2.0));
+    assert_eq!(neuron("surrogate: triangle(0.5)").surrogate, Surrogate::Triangle(0.5));
+    assert_eq!(neuron("reset: none").reset, Reset::None);
+}
+
+#[test]
+fn the_threshold_dependent_norm_scales_by_alpha_and_threshold() {
+    let model = steps(
+        "f32[8]",
+        "x |> norm(threshold_dependent: 0.5, threshold: 0.25, momentum: 0.2) |> linear(3) |> mean(time)",
+    );
+    let graph = graph(&model, Mode::Train);
+    let ops: Vec<&Op> = graph.body.iter().map(|&inst| &graph.inst(inst).op).collect();
+    assert!(ops.iter().any(|op| matches!(op, Op::BnApply(norm) if norm.scale == 0.125)));
+    assert!(ops.iter().any(|op| matches!(op, Op::BnStats(stats) if stats.momentum == 0.2)));
+}
+
+#[test]
+fn learned_neurons_check_but_do_not_compile() {
+    let model = steps("f32[8]", "x |> lif(tau: learn(2.0), per: channel) |> linear(3) |> mean(time)");
+    for mode in [Mode::Infer, Mode::Train] {
+        assert!(to_graph(&model, mode).is_err());
+    }
+}
+
+#[test]
+fn layers_that_do_not_count_are_left_out() {
+    let model = steps("f32[8]", "let side = x |> linear(5) x |> linear(3) |> mean(time)");
+    assert_eq!((model.parameters, model.warnings.len()), (27, 1));
+    assert_eq!(graph(&model, Mode::Train).params.len(), 2);
+}
