@@ -331,6 +331,38 @@ impl Kernel {
     pub fn reg(&self, reg: Reg) -> &RegData {
         &self.regs[reg.0 as usize]
     }
+
+    /// Lanes of a row expression of a valid kernel; 0 for a register that holds no row.
+    pub fn row_width(&self, row: &Row) -> usize {
+        match row {
+            Row::Reg(reg) => match self.reg(*reg).ty {
+                RegType::Row(n) => n,
+                RegType::Index | RegType::Word | RegType::Mask(_) => 0,
+            },
+            Row::Const(_, n)
+            | Row::Load(_, _, n)
+            | Row::LoadSplat(_, _, n)
+            | Row::Splat(_, n)
+            | Row::FromIndex(_, n) => *n,
+            Row::Arith(_, left, _) | Row::Select(_, left, _) => self.row_width(left),
+            Row::Unary(_, row) => self.row_width(row),
+            Row::Fold(_, _) => 1,
+        }
+    }
+
+    /// Lanes of a mask expression of a valid kernel; 0 for a register that holds no mask.
+    pub fn mask_width(&self, mask: &Mask) -> usize {
+        match mask {
+            Mask::Reg(reg) => match self.reg(*reg).ty {
+                RegType::Mask(n) => n,
+                RegType::Index | RegType::Word | RegType::Row(_) => 0,
+            },
+            Mask::Compare(_, left, _) => self.row_width(left),
+            Mask::FromWord(_, n) => *n,
+            Mask::And(left, _) | Mask::Or(left, _) => self.mask_width(left),
+            Mask::Not(mask) => self.mask_width(mask),
+        }
+    }
 }
 
 impl SlotData {

@@ -2,5 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+mod assign_buffers;
 pub mod body;
 pub mod build;
+mod lower;
+
+pub use lower::{LowerError, lower};

@@ -1,0 +1,250 @@
+//! Element-wise work, masked additions and scans over time: one kernel each.
+//!
+//! ```text
+//! for p, tile:  v = 0;  for t:  x = load; h = v/2 + x; s = h >= 1; store s; v = s ? 0 : h
+//! ```
+//!
+//! With masked additions in the body a task takes a block of images and rows for one tile of channels: first
+//! the sums of all timesteps go to scratch memory (so that a block of weights serves all of them from the L1
+//! cache), then the rows walk through time. Without, a task takes a range of positions of one sample.
+
+use super::conv::{Block, MaskedConv};
+use super::emit::{Scope, Val};
+use super::view::{Frame, Shape, TILE, Tile, View, each_tile, one_tile};
+use super::{Draw, LowerError, Lowering};
+use crate::body::{Index, Mask, Reg, Row};
+use crate::build::{Builder, load};
+use snnc_ir::{Inst, Op, Value};
+use snnc_plan::Tasks;
+use std::collections::HashMap;
+
+/// Rows of 32 channels that a task sums in scratch memory: 128 KiB.
+const BLOCK_ROWS: usize = 1024;
+/// Images that share a task where one image is small: enough to reuse weights, few enough to share the work.
+const BLOCK_IMAGES: usize = 16;
+/// Elements that a task of element-wise work takes, over all its timesteps.
+const CHUNK: usize = 1 << 15;
+
+/// What a kernel computes for each position.
+#[derive(Debug)]
+struct Group {
+    /// Arguments of the region that are slices of values.
+    slices: HashMap<Value, Value>,
+    /// Carried argument, its first value, and what it becomes.
+    carries: Vec<(Value, f32, Value)>,
+    /// The instructions.
+    body: Vec<Inst>,
+    /// Values of the body, and the values that they are stored as.
+    stores: Vec<(Value, Value)>,
+}
+
+/// Lowers an instruction that stands alone.
+pub fn single(lowering: &mut Lowering<'_>, inst: Inst) -> Result<(), LowerError> {
+    let result = lowering.graph.inst(inst).results[0];
+    let group = Group {
+        slices: HashMap::new(),
+        carries: Vec::new(),
+        body: vec![inst],
+        stores: vec![(result, result)],
+    };
+    lower(lowering, inst, &group)
+}
+
+/// Lowers a scan, and counts the spikes it makes.
+pub fn scan(lowering: &mut Lowering<'_>, inst: Inst) -> Result<(), LowerError> {
+    let graph = lowering.graph;
+    let data = graph.inst(inst);
+    let region = graph.region(data.region.ok_or_else(|| LowerError("a scan without a region".to_string()))?);
+    let slices = region.slices();
+    let group = Group {
+        slices: region.args[..slices].iter().copied().zip(data.args.iter().copied()).collect(),
+        carries: (0..region.init.len())
+            .map(|i| (region.args[slices + i], region.init[i], region.next[i]))
+            .collect(),
+        body: region.body.clone(),
+        stores: region.yields.iter().copied().zip(data.results.iter().copied()).collect(),
+    };
+    lower(lowering, inst, &group)?;
+    for &(inner, outer) in &group.stores {
+        let fired = graph.def_inst(inner).is_some_and(|i| matches!(graph.inst(i).op, Op::LifFire(_)));
+        if fired {
+            lowering.push_count(outer)?;
+        }
+    }
+    Ok(())
+}
+
+fn lower(lowering: &mut Lowering<'_>, inst: Inst, group: &Group) -> Result<(), LowerError> {
+    let graph = lowering.graph;
+    let name = lowering.inst_name(inst);
+    let mut draw = Draw::new();
+    let mut products = Vec::new();
+    for &inst in &group.body {
+        if let Some(product) = MaskedConv::of(lowering, &mut draw, inst, &group.slices)? {
+            products.push(product);
+        }
+    }
+    let views = read_views(lowering, &mut draw, group)?;
+    let mut stores = Vec::new();
+    for &(inner, outer) in &group.stores {
+        stores.push((inner, draw.write_view(lowering, outer)?));
+    }
+    let shape = stores[0].1.shape;
+    let mut kernel = Body {
+        scope: Scope { graph, views, rows: HashMap::new(), per_channel: shape.steps() * shape.positions() },
+        group,
+        stores,
+        shape,
+        sums: HashMap::new(),
+        error: None,
+    };
+    let tasks = if products.is_empty() {
+        kernel.by_position(&mut draw.k)
+    } else {
+        kernel.by_block(&mut draw.k, &products)
+    };
+    if let Some(error) = kernel.error {
+        return Err(error);
+    }
+    lowering.push_kernel(&name, draw, tasks);
+    Ok(())
+}
+
+/// Views of all values from outside that the element-wise instructions of a group use.
+fn read_views(
+    lowering: &Lowering<'_>,
+    draw: &mut Draw,
+    group: &Group,
+) -> Result<HashMap<Value, View>, LowerError> {
+    let graph = lowering.graph;
+    let made: Vec<Value> = group.body.iter().flat_map(|&i| graph.inst(i).results.clone()).collect();
+    let carried: Vec<Value> = group.carries.iter().map(|c| c.0).collect();
+    let mut views = HashMap::new();
+    let mut used: Vec<Value> = Vec::new();
+    for &inst in &group.body {
+        let data = graph.inst(inst);
+        if !MaskedConv::is(&data.op) {
+            used.extend(&data.args);
+        }
+    }
+    used.extend(group.stores.iter().map(|s| s.0).chain(group.carries.iter().map(|c| c.2)));
+    for value in used {
+        if made.contains(&value) || carried.contains(&value) || views.contains_key(&value) {
+            continue;
+        }
+        let outer = group.slices.get(&value).copied().unwrap_or(value);
+        views.insert(value, draw.read_view(lowering, outer)?);
+    }
+    Ok(views)
+}
+
+/// The kernel of a group while it is drawn.
+struct Body<'g> {
+    scope: Scope<'g>,
+    group: &'g Group,
+    stores: Vec<(Value, View)>,
+    shape: Shape,
+    /// Where the sums of a masked addition lie for the current row: slot and offset at timestep 0, and the
+    /// distance of timesteps.
+    sums: HashMap<Value, (crate::body::Slot, Index, usize)>,
+    error: Option<LowerError>,
+}
+
+impl Body<'_> {
+    /// Tasks over ranges of positions.
+    fn by_position(&mut self, k: &mut Builder) -> Tasks {
+        let shape = self.shape;
+        let work = (shape.steps() * shape.channels).max(1);
+        let chunk = (CHUNK / work).clamp(1, shape.positions());
+        let chunks = shape.positions().div_ceil(chunk);
+        let b = k.index("b", Index::Task.quotient(chunks));
+        let first = k.index("p0", Index::Task.remainder(chunks) * chunk);
+        let end = (&first + chunk).min(shape.positions());
+        k.for_range("p", &first, end, |k, p| {
+            each_tile(k, shape.channels, |k, tile| self.through_time(k, &b, &p, &tile));
+        });
+        if shape.batched { Tasks::per_samples(1, chunks) } else { Tasks::fixed(chunks) }
+    }
+
+    /// Tasks over blocks of images and rows, and tiles.
+    fn by_block(&mut self, k: &mut Builder, products: &[MaskedConv]) -> Tasks {
+        let shape = self.shape;
+        let steps = shape.steps();
+        let per_row = steps * shape.width;
+        let rows = (BLOCK_ROWS / per_row).clamp(1, shape.height);
+        let whole = rows == shape.height;
+        let images = if whole { (BLOCK_ROWS / (per_row * rows)).clamp(1, BLOCK_IMAGES) } else { 1 };
+        let blocks = shape.height.div_ceil(rows);
+        let tiles = shape.tiles();
+        let sums: Vec<_> =
+            products.iter().map(|_| k.scratch("sums", steps * images * rows * shape.width * TILE)).collect();
+
+        let group = k.index("group", Index::Task.quotient(blocks * tiles) * images);
+        let rest = k.index("rest", Index::Task.remainder(blocks * tiles));
+        let tile_index = k.index("tile", rest.quotient(blocks));
+        let y0 = k.index("y0", rest.remainder(blocks) * rows);
+        let y1 = k.index("y1", (&y0 + rows).min(shape.height));
+        let count = k.index("images", (Index::Batch - &group).min(images));
+        let block = Block { steps, images, rows, width: shape.width, first: group, count, y0, y1 };
+        one_tile(k, &tile_index, shape.channels, |k, tile| {
+            for (product, &slot) in products.iter().zip(&sums) {
+                product.accumulate(k, slot, &block, &tile);
+            }
+            k.for_range("image", 0, &block.count, |k, image| {
+                k.for_range("y", &block.y0, &block.y1, |k, y| {
+                    k.for_range("x", 0, shape.width, |k, x| {
+                        for (product, &slot) in products.iter().zip(&sums) {
+                            let at = block.sum_at(&Index::Const(0), &image, &y, &x);
+                            self.sums.insert(product.result, (slot, at, block.time_stride()));
+                        }
+                        let b = &block.first + &image;
+                        self.through_time(k, &b, &(&y * shape.width + &x), &tile);
+                    });
+                });
+            });
+        });
+        Tasks::per_samples(images, blocks * tiles)
+    }
+
+    /// One row of channels of one position, through all timesteps.
+    fn through_time(&mut self, k: &mut Builder, b: &Index, p: &Index, tile: &Tile) {
+        let n = tile.n;
+        let carries: Vec<Reg> =
+            self.group.carries.iter().map(|c| k.row("v", n, Row::constant(c.1, n))).collect();
+        k.for_range("t", 0, self.shape.steps(), |k, t| {
+            let frame = Frame { t, b: b.clone(), p: p.clone(), tile: tile.clone() };
+            self.scope.rows.clear();
+            for (&reg, carry) in carries.iter().zip(&self.group.carries) {
+                self.scope.rows.insert(carry.0, Val::Row(reg));
+            }
+            for (&value, (slot, at, stride)) in &self.sums {
+                let sum = k.row("sum", n, load(*slot, at + &frame.t * *stride, n));
+                self.scope.rows.insert(value, Val::Row(sum));
+            }
+            self.emit_body(k, &frame);
+            let next: Vec<Row> = self.group.carries.iter().map(|c| self.scope.row(c.2, &frame)).collect();
+            for (&reg, row) in carries.iter().zip(next) {
+                k.set(reg, row);
+            }
+        });
+    }
+
+    fn emit_body(&mut self, k: &mut Builder, frame: &Frame) {
+        for &inst in &self.group.body {
+            if MaskedConv::is(&self.scope.graph.inst(inst).op) {
+                continue;
+            }
+            if let Err(error) = self.scope.emit(k, inst, frame) {
+                self.error.get_or_insert(error);
+            }
+        }
+        for (inner, view) in &self.stores {
+            if view.shape.bits {
+                let mask: Mask = self.scope.mask(*inner, frame);
+                view.store_mask(k, frame, mask);
+            } else {
+                view.store_row(k, frame, self.scope.row(*inner, frame));
+            }
+        }
+    }
+}
