@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! graph @proj2 stage=logical mode=infer {
-//!   param %w  : f32[Co128 Ci64 Kh3 Kw3]
-//!   input %x  : spike[T4 B C64 H16 W16]
-//!   %conv     : f32[T4 B C128 H16 W16]   = conv2d %x, %w {stride=1, pad=1}
-//!   %lif      : spike[T4 B C128 H16 W16] = lif %conv {…}
+//!   param %w : f32[Co128 Ci64 Kh3 Kw3] weight
+//!   input %x : spike[T4 B C64 H16 W16]
+//!   %conv : f32[T4 B C128 H16 W16] = conv2d %x, %w {stride=1, pad=1}
+//!   %lif : spike[T4 B C128 H16 W16] = lif %conv {…}
 //!   output %lif
 //! }
 //! ```
@@ -16,7 +16,9 @@
 use crate::entity::{Inst, Region, Value};
 use crate::op::Op;
 use crate::types::Type;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+
+mod uses;
 
 /// How far a graph is lowered; a pass says which stage it needs and which it leaves.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -104,7 +106,7 @@ pub struct InstData {
 /// The body of a scan over the outermost axis T.
 ///
 /// ```text
-/// %s : spike[T4 …] = scan t in T4 slice (%x.t = %x) carry (%v = 0) {
+/// %s : spike[T4 …] = scan t in T4 slice (%x.t : f32[…] = %x) carry (%v : f32[…] = 0) {
 ///   %h   : f32[…]   = lif.charge %v, %x.t {…}
 ///   %s.t : spike[…] = lif.fire %h {…}
 ///   %v.n : f32[…]   = lif.reset %h, %s.t {…}
@@ -368,63 +370,5 @@ impl Graph {
     /// How many regions were made, those no longer of a scan included.
     pub fn region_count(&self) -> usize {
         self.regions.len()
-    }
-
-    /// The value of this name, where names are looked up once (tests, checkpoints).
-    pub fn find(&self, name: &str) -> Option<Value> {
-        self.values.iter().position(|data| data.name == name).map(|i| Value(i as u32))
-    }
-
-    /// All instructions in order, those of a scan's region before the scan itself.
-    pub fn all_insts(&self) -> Vec<Inst> {
-        let mut all = Vec::with_capacity(self.insts.len());
-        for &inst in &self.body {
-            if let Some(region) = self.inst(inst).region {
-                all.extend(self.region(region).body.iter().copied());
-            }
-            all.push(inst);
-        }
-        all
-    }
-
-    /// Every use of a value that keeps it alive: operands, yields, carried values, outputs, gradients, updates.
-    pub fn use_counts(&self) -> Vec<usize> {
-        let mut counts = vec![0; self.values.len()];
-        let mut count = |value: &Value| counts[value.index()] += 1;
-        for inst in self.all_insts() {
-            self.inst(inst).args.iter().for_each(&mut count);
-            if let Some(region) = self.inst(inst).region {
-                let region = self.region(region);
-                region.yields.iter().chain(&region.next).for_each(&mut count);
-            }
-        }
-        self.outputs.iter().for_each(&mut count);
-        self.grads.iter().chain(&self.updates).for_each(|(_, value)| count(value));
-        counts
-    }
-
-    /// Replaces uses of values by others everywhere (not parameters' own entries). Chains are followed.
-    pub fn replace_uses(&mut self, map: &HashMap<Value, Value>) {
-        let follow = |value: Value| {
-            let mut value = value;
-            while let Some(&next) = map.get(&value) {
-                value = next;
-            }
-            value
-        };
-        let replace = |value: &mut Value| *value = follow(*value);
-        for inst in &mut self.insts {
-            inst.args.iter_mut().for_each(replace);
-        }
-        for region in &mut self.regions {
-            region.yields.iter_mut().chain(&mut region.next).for_each(replace);
-        }
-        self.outputs.iter_mut().for_each(replace);
-        self.grads.iter_mut().chain(&mut self.updates).for_each(|(_, value)| replace(value));
-    }
-
-    /// Counts instructions by mnemonic, scans' bodies included: what tests of passes compare.
-    pub fn count(&self, mnemonic: &str) -> usize {
-        self.all_insts().into_iter().filter(|&inst| self.inst(inst).op.info().mnemonic == mnemonic).count()
     }
 }

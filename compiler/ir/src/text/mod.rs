@@ -23,6 +23,7 @@
 //! the graph is right is the verifier's question.
 
 mod attributes;
+mod cursor;
 mod lexer;
 mod parse;
 mod print;
