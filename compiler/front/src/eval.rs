@@ -230,12 +230,9 @@ impl<'p> Expander<'p> {
         let mut value = self.eval(first);
         let mut span = first.span;
         for (op, operand) in rest {
-            let decided = match (op, &value) {
-                (BinaryOp::And, Value::Bool(value)) => Some(!value),
-                (BinaryOp::Or, Value::Bool(value)) => Some(*value),
-                _ => None,
-            };
-            if decided == Some(true) {
+            // `false and …` and `true or …` are decided by their left side.
+            let neutral = *op == BinaryOp::And;
+            if matches!(op, BinaryOp::And | BinaryOp::Or) && value == Value::Bool(!neutral) {
                 continue;
             }
             let next = self.eval(operand);

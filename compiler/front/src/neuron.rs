@@ -238,13 +238,13 @@ impl<'p> Expander<'p> {
 
     /// A number, or `learn(number)`.
     fn constant(&mut self, value: &'p Expr, what: &str, range: Range) -> Option<Constant> {
-        match &value.kind {
-            ExprKind::Call(call) if call.name.text == "learn" => {
-                let initial = self.only_argument(call, "an initial value")?;
-                Some(Constant { value: self.real(initial, what, range)?, learned: true })
-            }
-            _ => Some(Constant::fixed(self.real(value, what, range)?)),
+        if let ExprKind::Call(call) = &value.kind
+            && call.name.text == "learn"
+        {
+            let initial = self.only_argument(call, "an initial value")?;
+            return Some(Constant { value: self.real(initial, what, range)?, learned: true });
         }
+        Some(Constant::fixed(self.real(value, what, range)?))
     }
 
     /// The one argument, without a name or with any, of a word such as `learn` or `hard`.
@@ -295,11 +295,12 @@ impl<'p> Expander<'p> {
     /// A surrogate, with its constant or with the default one.
     fn surrogate(&mut self, value: &'p Expr) -> Option<Surrogate> {
         const NAMES: [&str; 4] = ["rectangle", "triangle", "sigmoid", "atan"];
-        let (name, argument) = match &value.kind {
-            ExprKind::Call(call) if NAMES.contains(&call.name.text.as_str()) => {
-                (call.name.text.as_str(), self.surrogate_argument(call)?)
-            }
-            _ => (self.word(value, "surrogate", &NAMES)?, None),
+        let (name, argument) = if let ExprKind::Call(call) = &value.kind
+            && NAMES.contains(&call.name.text.as_str())
+        {
+            (call.name.text.as_str(), self.surrogate_argument(call)?)
+        } else {
+            (self.word(value, "surrogate", &NAMES)?, None)
         };
         let constant = match argument {
             Some(argument) => {
