@@ -1,0 +1,212 @@
+//! Kernels to callable functions, and the memory that holds them. The only file with `unsafe`.
+
+use crate::{emit, isa};
+use cranelift_codegen::Context;
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::{Function, UserFuncName};
+use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
+use cranelift_frontend::FunctionBuilderContext;
+use cranelift_jit::{JITBuilder, JITModule};
+use cranelift_module::{FuncId, Linkage, Module, ModuleError, ModuleReloc, default_libcall_names};
+use rayon::prelude::*;
+use snnc_kernel::body::Kernel;
+use snnc_plan::KernelFn;
+use std::any::Any;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+/// What to keep beside the machine code.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Options {
+    /// The text of Cranelift's IR before its optimisations.
+    pub emit_clif: bool,
+    /// The disassembled machine code.
+    pub emit_asm: bool,
+}
+
+/// Why there is no machine code.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CodegenError {
+    /// This machine is not supported.
+    Machine(String),
+    /// A kernel that breaks an invariant of the kernel IR, or that Cranelift refuses: a compiler bug.
+    Kernel {
+        /// The kernel's name.
+        name: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// No memory for machine code.
+    Memory(String),
+}
+
+impl fmt::Display for CodegenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CodegenError::Machine(message) => write!(f, "no code generator for this machine: {message}"),
+            CodegenError::Kernel { name, message } => write!(f, "kernel `{name}`: {message}"),
+            CodegenError::Memory(message) => write!(f, "no memory for machine code: {message}"),
+        }
+    }
+}
+
+impl std::error::Error for CodegenError {}
+
+impl From<ModuleError> for CodegenError {
+    fn from(error: ModuleError) -> CodegenError {
+        CodegenError::Memory(error.to_string())
+    }
+}
+
+/// Machine code.
+pub struct Code {
+    /// One function for each kernel. They may be called while `keep` lives.
+    pub functions: Vec<KernelFn>,
+    /// Bytes of each kernel's machine code.
+    pub sizes: Vec<usize>,
+    /// Cranelift's IR of each kernel, if asked for.
+    pub clif: Vec<String>,
+    /// The disassembly of each kernel, if asked for.
+    pub asm: Vec<String>,
+    /// Holds the memory of the machine code.
+    pub keep: Arc<dyn Any + Send + Sync>,
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Code").field("functions", &self.functions.len()).finish()
+    }
+}
+
+/// The module, whose memory is freed with it. Behind a lock only because it is not `Sync`: nobody enters it after
+/// it is finalised.
+struct Keep(Mutex<Option<JITModule>>);
+
+impl Drop for Keep {
+    fn drop(&mut self) {
+        let module = self.0.get_mut().map(Option::take).unwrap_or_default();
+        if let Some(module) = module {
+            // SAFETY: functions run only while `Code::keep` lives (their callers' duty), and this is its end.
+            unsafe { module.free_memory() };
+        }
+    }
+}
+
+/// Machine code of one kernel, before it has a place in memory.
+struct Compiled {
+    bytes: Vec<u8>,
+    alignment: u64,
+    relocations: Vec<ModuleReloc>,
+    clif: Option<String>,
+    asm: Option<String>,
+}
+
+/// Compiles kernels for this machine, several at a time.
+///
+/// # Errors
+/// On an unsupported machine, on a kernel that breaks the kernel IR's invariants, and without memory.
+pub fn compile(kernels: &[Kernel], options: &Options) -> Result<Code, CodegenError> {
+    let isa = isa::host()?;
+    let mut module = module(isa.clone());
+    let math = declare_math(&mut module)?;
+    let signature = emit::signature(isa.default_call_conv());
+    let mut declare = || Ok(module.declare_anonymous_function(&signature)?);
+    let ids: Vec<FuncId> = kernels.iter().map(|_| declare()).collect::<Result<_, CodegenError>>()?;
+    let compiled: Vec<Compiled> = kernels
+        .par_iter()
+        .zip(&ids)
+        .map_init(Workspace::default, |space, (kernel, id)| space.compile(kernel, *id, &*isa, math, options))
+        .collect::<Result<_, _>>()?;
+    for (id, code) in ids.iter().zip(&compiled) {
+        module.define_function_bytes(*id, code.alignment, &code.bytes, &code.relocations)?;
+    }
+    module.finalize_definitions()?;
+    let functions = ids.iter().map(|id| function(&module, *id)).collect();
+    let sizes = compiled.iter().map(|code| code.bytes.len()).collect();
+    let (clif, asm): (Vec<_>, Vec<_>) = compiled.into_iter().map(|c| (c.clif, c.asm)).unzip();
+    let keep = Arc::new(Keep(Mutex::new(Some(module))));
+    Ok(Code {
+        functions,
+        sizes,
+        clif: clif.into_iter().flatten().collect(),
+        asm: asm.into_iter().flatten().collect(),
+        keep,
+    })
+}
+
+fn module(isa: OwnedTargetIsa) -> JITModule {
+    let mut builder = JITBuilder::with_isa(isa, default_libcall_names());
+    builder.symbol("snnc_exp", exp as *const u8).symbol("snnc_ln", ln as *const u8);
+    JITModule::new(builder)
+}
+
+extern "C" fn exp(x: f32) -> f32 {
+    x.exp()
+}
+
+extern "C" fn ln(x: f32) -> f32 {
+    x.ln()
+}
+
+fn declare_math(module: &mut JITModule) -> Result<emit::MathNames, CodegenError> {
+    let signature = emit::math_signature(module.isa().default_call_conv());
+    let mut declare = |name| -> Result<u32, CodegenError> {
+        Ok(module.declare_function(name, Linkage::Import, &signature)?.as_u32())
+    };
+    Ok(emit::MathNames { exp: declare("snnc_exp")?, ln: declare("snnc_ln")? })
+}
+
+/// The function at an address of the finalised module.
+fn function(module: &JITModule, id: FuncId) -> KernelFn {
+    let address = module.get_finalized_function(id);
+    // SAFETY: the code at the address was made by `emit` with `emit::signature`, which is `KernelFn`'s.
+    unsafe { std::mem::transmute::<*const u8, KernelFn>(address) }
+}
+
+/// What a thread uses again for each kernel.
+struct Workspace {
+    context: Context,
+    builder: FunctionBuilderContext,
+}
+
+impl Default for Workspace {
+    fn default() -> Workspace {
+        Workspace { context: Context::new(), builder: FunctionBuilderContext::new() }
+    }
+}
+
+impl Workspace {
+    fn compile(
+        &mut self,
+        kernel: &Kernel,
+        id: FuncId,
+        isa: &dyn TargetIsa,
+        math: emit::MathNames,
+        options: &Options,
+    ) -> Result<Compiled, CodegenError> {
+        let fail = |message: String| CodegenError::Kernel { name: kernel.name.clone(), message };
+        self.context.clear();
+        let name = UserFuncName::user(0, id.as_u32());
+        self.context.func = Function::with_name_signature(name, emit::signature(isa.default_call_conv()));
+        emit::emit(kernel, &mut self.context.func, &mut self.builder, isa.frontend_config(), math);
+        let clif = options.emit_clif.then(|| self.context.func.display().to_string());
+        self.context
+            .compile(isa, &mut ControlPlane::default())
+            .map_err(|e| fail(cranelift_codegen::print_errors::pretty_error(e.func, e.inner)))?;
+        let code = self.context.compiled_code().ok_or_else(|| fail("no code was made".to_string()))?;
+        let asm = if options.emit_asm { Some(disassemble(code, isa).map_err(fail)?) } else { None };
+        let reloc = |r| ModuleReloc::from_mach_reloc(r, &self.context.func, id);
+        Ok(Compiled {
+            bytes: code.code_buffer().to_vec(),
+            alignment: u64::from(code.buffer.alignment),
+            relocations: code.buffer.relocs().iter().map(reloc).collect(),
+            clif,
+            asm,
+        })
+    }
+}
+
+fn disassemble(code: &cranelift_codegen::CompiledCode, isa: &dyn TargetIsa) -> Result<String, String> {
+    let capstone = isa.to_capstone().map_err(|e| e.to_string())?;
+    code.disassemble(None, &capstone).map_err(|e| e.to_string())
+}
