@@ -1,1 +1,145 @@
-//! The compiler from a source file to a compiled model: front end, passes, kernels, machine code.
+//! The compiler: a checked model in, a plan with machine code out.
+//!
+//! ```text
+//! Model ──to_graph──▶ Graph ──passes──▶ packed Graph ──lower──▶ Plan + kernels ──codegen──▶ Executable
+//! ```
+//!
+//! It only connects the rooms and keeps the time; decisions are made in them.
+
+#![forbid(unsafe_code)]
+
+mod emit;
+mod recipe;
+mod report;
+
+pub use emit::{Emit, Emitted};
+pub use snnc_front as front;
+pub use snnc_ir::Mode;
+pub use snnc_passes::PassRecord;
+pub use snnc_plan as plan;
+
+use snnc_codegen::Code;
+use snnc_front::{Diagnostic, Model, SourceMap};
+use snnc_kernel::body::Kernel;
+use snnc_passes::Settings;
+use snnc_plan::{Executable, Plan, Step};
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Instant;
+
+/// What to compile for, and what to show of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// Inference or training.
+    pub mode: Mode,
+    /// Passes to leave out, by name.
+    pub skip: Vec<String>,
+    /// Stages to print.
+    pub emit: Vec<Emit>,
+    /// Whether to verify the graph after each pass; debug builds always do.
+    pub verify: bool,
+}
+
+impl Options {
+    /// Plain compilation for a mode.
+    pub fn new(mode: Mode) -> Options {
+        Options { mode, skip: Vec::new(), emit: Vec::new(), verify: false }
+    }
+}
+
+/// Why a model was not compiled.
+#[derive(Clone, Debug)]
+pub enum CompileError {
+    /// The model or the options are at fault.
+    Diagnostics(Vec<Diagnostic>),
+    /// The compiler is at fault, or this machine has no code generator.
+    Internal(String),
+}
+
+impl fmt::Display for CompileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CompileError::Diagnostics(all) => {
+                all.iter().try_for_each(|d| writeln!(f, "error[{}]: {}", d.slug, d.message))
+            }
+            CompileError::Internal(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for CompileError {}
+
+/// A kernel of a compiled model.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KernelRecord {
+    /// The layer it was first made for.
+    pub name: String,
+    /// Steps that call it.
+    pub steps: usize,
+    /// Scratch memory of one thread, in bytes.
+    pub scratch_bytes: usize,
+    /// Machine code, in bytes.
+    pub code_bytes: usize,
+}
+
+/// A compiled model.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// The plan and its machine code.
+    pub executable: Executable,
+    /// Wall time of the compilation.
+    pub seconds: f64,
+    /// The passes in the order they ran.
+    pub passes: Vec<PassRecord>,
+    /// The kernels.
+    pub kernels: Vec<KernelRecord>,
+    /// The stages asked for, in the order asked.
+    pub emitted: Vec<Emitted>,
+}
+
+/// Compiles a checked model. `sources` and `entry` are where it came from (for `Emit::Ast`).
+///
+/// # Errors
+/// Diagnostics for what cannot be compiled for this mode or an unknown pass name; an internal error where a
+/// stage breaks its own rules.
+pub fn compile(
+    model: &Model,
+    sources: &SourceMap,
+    entry: &str,
+    options: &Options,
+) -> Result<Compiled, CompileError> {
+    let start = Instant::now();
+    let mut graph = snnc_front::to_graph(model, options.mode).map_err(CompileError::Diagnostics)?;
+    let mut shown = emit::Shown::new(&options.emit);
+    shown.front(model, sources, entry)?;
+    let settings = Settings { skip: options.skip.clone(), verify: options.verify };
+    let passes = snnc_passes::run_pipeline(&mut graph, &settings, &mut |pass, graph| shown.pass(pass, graph))
+        .map_err(|error| CompileError::Internal(error.to_string()))?;
+    shown.graph(&graph);
+    let (plan, kernels) = snnc_kernel::lower(&graph, recipe::of(&model.recipe))
+        .map_err(|error| CompileError::Internal(error.to_string()))?;
+    let code = snnc_codegen::compile(&kernels, &shown.codegen())
+        .map_err(|error| CompileError::Internal(error.to_string()))?;
+    let records = records(&plan, &kernels, &code);
+    let seconds = start.elapsed().as_secs_f64();
+    shown.back(&plan, &kernels, &code);
+    shown.report(|| report::text(&graph, &plan, &passes, &records, seconds));
+    let executable = Executable { plan, functions: code.functions, code: code.keep };
+    Ok(Compiled { executable, seconds, passes, kernels: records, emitted: shown.finish() })
+}
+
+fn records(plan: &Plan, kernels: &[Kernel], code: &Code) -> Vec<KernelRecord> {
+    let mut steps: HashMap<usize, usize> = HashMap::new();
+    for step in plan.steps() {
+        if let Step::Kernel(step) = step {
+            *steps.entry(step.kernel).or_default() += 1;
+        }
+    }
+    let record = |(i, kernel): (usize, &Kernel)| KernelRecord {
+        name: kernel.name.clone(),
+        steps: steps.get(&i).copied().unwrap_or(0),
+        scratch_bytes: kernel.scratch_bytes(),
+        code_bytes: code.sizes[i],
+    };
+    kernels.iter().enumerate().map(record).collect()
+}

@@ -1,0 +1,45 @@
+//! Every model of the repository compiles for both modes, and what it becomes is what was promised.
+
+use snnc_compiler::front::{self, Model, SourceMap};
+use snnc_compiler::{Emit, Mode, Options, compile};
+use std::path::Path;
+
+fn load(name: &str, defines: &[(&str, &str)]) -> (SourceMap, Model) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
+    let read = &mut |name: &str| std::fs::read_to_string(folder.join(name)).map_err(|e| e.to_string());
+    let sources = SourceMap::load(name, read);
+    let defines: Vec<_> = defines.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+    match front::analyze(&sources, name, &defines) {
+        Ok(model) => (sources, model),
+        Err(errors) => panic!("{}", front::render(&sources, &errors, false)),
+    }
+}
+
+fn ir(name: &str, mode: Mode) -> String {
+    let (sources, model) = load(name, &[]);
+    let options = Options { emit: vec![Emit::Ir], verify: true, ..Options::new(mode) };
+    let compiled = compile(&model, &sources, name, &options).unwrap_or_else(|e| panic!("{name}: {e}"));
+    assert_eq!(compiled.executable.functions.len(), compiled.kernels.len());
+    compiled.emitted[0].text.clone()
+}
+
+#[test]
+fn every_model_compiles_for_both_modes() {
+    for name in ["digits.snn", "lif_mlp.snn", "resnet19.snn"] {
+        ir(name, Mode::Infer);
+        ir(name, Mode::Train);
+    }
+}
+
+/// Every layer but the first convolution and the head's real-valued product is additions where a spike is set.
+#[test]
+fn spike_fed_layers_of_resnet19_do_not_multiply_activations() {
+    for mode in [Mode::Infer, Mode::Train] {
+        let text = ir("resnet19.snn", mode);
+        let of = |mnemonic: &str| text.matches(&format!("= {mnemonic} ")).count();
+        assert_eq!(of("conv2d"), 1, "only the stem sees real values");
+        assert_eq!(of("conv2d.masked_add"), 19);
+        assert_eq!(of("linear"), 1, "the head's first product reads an average");
+        assert_eq!(of("linear.masked_add"), 1);
+    }
+}
