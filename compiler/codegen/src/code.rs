@@ -193,7 +193,6 @@ impl Workspace {
         self.context
             .compile(isa, &mut ControlPlane::default())
             .map_err(|e| fail(cranelift_codegen::print_errors::pretty_error(e.func, e.inner)))?;
-        if std::env::var("OPT").is_ok() { println!("{}", self.context.func.display()); }
         let code = self.context.compiled_code().ok_or_else(|| fail("no code was made".to_string()))?;
         let asm = if options.emit_asm { Some(disassemble(code, isa).map_err(fail)?) } else { None };
         let reloc = |r| ModuleReloc::from_mach_reloc(r, &self.context.func, id);

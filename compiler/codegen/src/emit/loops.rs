@@ -223,7 +223,10 @@ impl Emitter<'_, '_> {
         let left = self.builder.append_block_param(test, types::I64);
         self.builder.ins().jump(test, &[word.into()]);
         self.builder.switch_to_block(test);
-        self.builder.ins().brif(left, body, &[], after, &[]);
+        // The body comes second: Cranelift looks at the last successor's blocks first when it moves code out of
+        // loops, and forgets the loops around `after` on its way.
+        let none = self.builder.ins().icmp_imm_u(IntCC::Equal, left, 0);
+        self.builder.ins().brif(none, after, &[], body, &[]);
         self.builder.switch_to_block(body);
         self.builder.seal_block(body);
         // What left the loop would run without a turn.
