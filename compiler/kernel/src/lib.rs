@@ -5,6 +5,9 @@
 mod assign_buffers;
 pub mod body;
 pub mod build;
+pub mod interp;
 mod lower;
+mod print;
+pub mod verify;
 
 pub use lower::{LowerError, lower};

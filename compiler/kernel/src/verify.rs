@@ -1,0 +1,277 @@
+//! The invariants of kernels.
+//!
+//! 1. Registers and slots exist; a register is read and set as what it is declared.
+//! 2. A register is set before it is read, on every path. What a loop that may run no turn sets, or one side of a
+//!    branch, is not set behind it. A counter is set by its loop alone and is readable in its body alone.
+//! 3. Rows have 1 to [`MAX_ROW`] lanes, and operands equal widths.
+//! 4. Loads and stores suit the slot's elements; stores go to what is writable; scratch memory is f32.
+//! 5. Divisors and steps are positive constants, a backwards loop has step 1, constant shifts are below 64.
+//!
+//! Not checked: offsets, which depend on the task (the interpreter checks them).
+
+use crate::body::{Access, Index, Kernel, MAX_ROW, Mask, Reg, RegType, Row, Slot, SlotElem, Stmt, Word};
+use std::fmt;
+
+/// A broken rule of the kernel IR: a bug of the compiler.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KernelError {
+    /// The kernel's name.
+    pub kernel: String,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl fmt::Display for KernelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "kernel @{}: {}", self.kernel, self.message)
+    }
+}
+
+impl std::error::Error for KernelError {}
+
+/// Checks the invariants.
+///
+/// # Errors
+/// The first broken one.
+pub fn verify(kernel: &Kernel) -> Result<(), KernelError> {
+    let mut checker = Checker { kernel, set: vec![false; kernel.regs.len()], counters: Vec::new() };
+    checker.run().map_err(|message| KernelError { kernel: kernel.name.clone(), message })
+}
+
+type Check<T = ()> = Result<T, String>;
+
+struct Checker<'k> {
+    kernel: &'k Kernel,
+    /// Of each register: whether it is set on every path to here.
+    set: Vec<bool>,
+    /// The counters of the loops around.
+    counters: Vec<Reg>,
+}
+
+fn ensure(holds: bool, message: impl FnOnce() -> String) -> Check {
+    if holds { Ok(()) } else { Err(message()) }
+}
+
+fn width(n: usize) -> Check<usize> {
+    ensure((1..=MAX_ROW).contains(&n), || format!("a row of {n} lanes")).map(|()| n)
+}
+
+fn equal(a: usize, b: usize) -> Check<usize> {
+    ensure(a == b, || format!("operands of {a} and {b} lanes")).map(|()| a)
+}
+
+impl Checker<'_> {
+    fn run(&mut self) -> Check {
+        for reg in &self.kernel.regs {
+            match reg.ty {
+                RegType::Row(n) | RegType::Mask(n) => width(n).map(|_| ())?,
+                RegType::Index | RegType::Word => {}
+            }
+        }
+        for slot in &self.kernel.slots {
+            let scratch = matches!(slot.access, Access::Scratch(_));
+            ensure(!scratch || slot.elem == SlotElem::F32, || format!("scratch `{}` is not f32", slot.name))?;
+        }
+        self.stmts(&self.kernel.body)
+    }
+
+    fn ty(&self, reg: Reg) -> Check<RegType> {
+        let data = self.kernel.regs.get(reg.0 as usize);
+        data.map(|d| d.ty).ok_or_else(|| format!("no register {}", reg.0))
+    }
+
+    fn name(&self, reg: Reg) -> &str {
+        self.kernel.regs.get(reg.0 as usize).map_or("?", |r| &r.name)
+    }
+
+    /// Reads a register.
+    fn read(&self, reg: Reg) -> Check<RegType> {
+        let ty = self.ty(reg)?;
+        ensure(self.set[reg.0 as usize], || format!("`{}` is read before it is set", self.name(reg)))?;
+        Ok(ty)
+    }
+
+    fn read_as(&self, reg: Reg, wanted: RegType) -> Check {
+        let ty = self.read(reg)?;
+        ensure(ty == wanted, || format!("`{}` is {ty}, read as {wanted}", self.name(reg)))
+    }
+
+    /// Sets a register.
+    fn set(&mut self, reg: Reg, value: RegType) -> Check {
+        let ty = self.ty(reg)?;
+        ensure(ty == value, || format!("`{}` is {ty}, set to {value}", self.name(reg)))?;
+        let counter = self.counters.contains(&reg);
+        ensure(!counter, || format!("`{}` counts a loop around, and is set", self.name(reg)))?;
+        self.set[reg.0 as usize] = true;
+        Ok(())
+    }
+
+    fn slot(&self, slot: Slot, elem: SlotElem, store: bool) -> Check {
+        let data = self.kernel.slots.get(slot.0 as usize).ok_or_else(|| format!("no slot {}", slot.0))?;
+        ensure(data.elem == elem, || format!("`{}` holds {}, used as {elem}", data.name, data.elem))?;
+        ensure(!store || data.access != Access::Read, || {
+            format!("`{}` is read only, and stored to", data.name)
+        })
+    }
+
+    fn stmts(&mut self, stmts: &[Stmt]) -> Check {
+        stmts.iter().try_for_each(|stmt| self.stmt(stmt))
+    }
+
+    fn stmt(&mut self, stmt: &Stmt) -> Check {
+        match stmt {
+            Stmt::SetIndex(reg, index) => {
+                self.index(index)?;
+                self.set(*reg, RegType::Index)
+            }
+            Stmt::SetRow(reg, row) => {
+                let n = self.row(row)?;
+                self.set(*reg, RegType::Row(n))
+            }
+            Stmt::SetMask(reg, mask) => {
+                let n = self.mask(mask)?;
+                self.set(*reg, RegType::Mask(n))
+            }
+            Stmt::SetWord(reg, word) => {
+                self.word(word)?;
+                self.set(*reg, RegType::Word)
+            }
+            Stmt::Store(slot, at, row) => {
+                self.slot(*slot, SlotElem::F32, true)?;
+                self.index(at)?;
+                self.row(row).map(|_| ())
+            }
+            Stmt::StoreWord(slot, at, word, _) => {
+                self.slot(*slot, SlotElem::Bits, true)?;
+                self.index(at)?;
+                self.word(word)
+            }
+            Stmt::For { reg, begin, end, step, down, body } => {
+                self.index(begin)?;
+                self.index(end)?;
+                ensure(*step > 0, || format!("a step of {step}"))?;
+                ensure(!down || *step == 1, || format!("a backwards loop with step {step}"))?;
+                let runs = matches!((begin, end), (Index::Const(a), Index::Const(b)) if a < b);
+                self.turns(*reg, body, runs)
+            }
+            Stmt::If { condition, then, otherwise } => {
+                self.index(&condition.left)?;
+                self.index(&condition.right)?;
+                let before = self.set.clone();
+                self.stmts(then)?;
+                let one_side = std::mem::replace(&mut self.set, before);
+                self.stmts(otherwise)?;
+                for (set, other) in self.set.iter_mut().zip(one_side) {
+                    *set &= other;
+                }
+                Ok(())
+            }
+            Stmt::EachBit { reg, word, body } => {
+                self.word(word)?;
+                self.turns(*reg, body, false)
+            }
+        }
+    }
+
+    /// A loop's body. What it sets stays set if it surely runs.
+    fn turns(&mut self, counter: Reg, body: &[Stmt], runs: bool) -> Check {
+        let before = self.set.clone();
+        self.set(counter, RegType::Index)?;
+        self.counters.push(counter);
+        self.stmts(body)?;
+        self.counters.pop();
+        if !runs {
+            self.set = before;
+        }
+        self.set[counter.0 as usize] = false;
+        Ok(())
+    }
+
+    fn index(&self, index: &Index) -> Check {
+        match index {
+            Index::Const(_) | Index::Task | Index::Batch => Ok(()),
+            Index::Reg(reg) => self.read_as(*reg, RegType::Index),
+            Index::Add(a, b) | Index::Sub(a, b) | Index::Mul(a, b) | Index::Min(a, b) | Index::Max(a, b) => {
+                self.index(a)?;
+                self.index(b)
+            }
+            Index::Div(a, by) | Index::Rem(a, by) => {
+                ensure(*by > 0, || format!("a division by {by}"))?;
+                self.index(a)
+            }
+            Index::Label(slot, at) => {
+                self.slot(*slot, SlotElem::I32, false)?;
+                self.index(at)
+            }
+        }
+    }
+
+    fn row(&self, row: &Row) -> Check<usize> {
+        match row {
+            Row::Reg(reg) => match self.read(*reg)? {
+                RegType::Row(n) => Ok(n),
+                ty @ (RegType::Index | RegType::Word | RegType::Mask(_)) => {
+                    Err(format!("`{}` is {ty}, read as a row", self.name(*reg)))
+                }
+            },
+            Row::Const(_, n) => width(*n),
+            Row::Load(slot, at, n) | Row::LoadSplat(slot, at, n) => {
+                self.slot(*slot, SlotElem::F32, false)?;
+                self.index(at)?;
+                width(*n)
+            }
+            Row::Splat(row, n) => {
+                self.row(row)?;
+                width(*n)
+            }
+            Row::FromIndex(index, n) => {
+                self.index(index)?;
+                width(*n)
+            }
+            Row::Arith(_, a, b) => equal(self.row(a)?, self.row(b)?),
+            Row::Unary(_, row) => self.row(row),
+            Row::Select(mask, a, b) => equal(self.mask(mask)?, equal(self.row(a)?, self.row(b)?)?),
+            Row::Fold(_, row) => self.row(row).map(|_| 1),
+        }
+    }
+
+    fn mask(&self, mask: &Mask) -> Check<usize> {
+        match mask {
+            Mask::Reg(reg) => match self.read(*reg)? {
+                RegType::Mask(n) => Ok(n),
+                ty @ (RegType::Index | RegType::Word | RegType::Row(_)) => {
+                    Err(format!("`{}` is {ty}, read as a mask", self.name(*reg)))
+                }
+            },
+            Mask::Compare(_, a, b) => equal(self.row(a)?, self.row(b)?),
+            Mask::FromWord(word, n) => {
+                self.word(word)?;
+                width(*n)
+            }
+            Mask::And(a, b) | Mask::Or(a, b) => equal(self.mask(a)?, self.mask(b)?),
+            Mask::Not(mask) => self.mask(mask),
+        }
+    }
+
+    fn word(&self, word: &Word) -> Check {
+        match word {
+            Word::Reg(reg) => self.read_as(*reg, RegType::Word),
+            Word::Const(_) => Ok(()),
+            Word::Load(slot, at, _) => {
+                self.slot(*slot, SlotElem::Bits, false)?;
+                self.index(at)
+            }
+            Word::FromMask(mask) => self.mask(mask).map(|_| ()),
+            Word::And(a, b) | Word::Or(a, b) | Word::Xor(a, b) => {
+                self.word(a)?;
+                self.word(b)
+            }
+            Word::Shl(word, by) | Word::Shr(word, by) => {
+                let low = !matches!(**by, Index::Const(by) if !(0..64).contains(&by));
+                ensure(low, || "a shift by 64 or more".to_string())?;
+                self.word(word)?;
+                self.index(by)
+            }
+        }
+    }
+}
