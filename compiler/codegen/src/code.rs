@@ -10,9 +10,12 @@ use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{FuncId, Linkage, Module, ModuleError, ModuleReloc, default_libcall_names};
 use rayon::prelude::*;
 use snnc_kernel::body::Kernel;
-use snnc_plan::KernelFn;
+use snnc_kernel::interp;
+use snnc_kernel::verify::{KernelError, verify};
+use snnc_plan::{KernelArgs, KernelFn};
 use std::any::Any;
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 /// What to keep beside the machine code.
@@ -185,6 +188,7 @@ impl Workspace {
         options: &Options,
     ) -> Result<Compiled, CodegenError> {
         let fail = |message: String| CodegenError::Kernel { name: kernel.name.clone(), message };
+        verify(kernel).map_err(|e| fail(e.message))?;
         self.context.clear();
         let name = UserFuncName::user(0, id.as_u32());
         self.context.func = Function::with_name_signature(name, emit::signature(isa.default_call_conv()));
@@ -210,3 +214,67 @@ fn disassemble(code: &cranelift_codegen::CompiledCode, isa: &dyn TargetIsa) -> R
     let capstone = isa.to_capstone().map_err(|e| e.to_string())?;
     code.disassemble(None, &capstone).map_err(|e| e.to_string())
 }
+
+/// Runs tasks of a kernel in the interpreter and then, over the same buffers, as machine code. Buffers are as
+/// [`interp::run`] takes them. They are left as the machine code leaves them; the interpreter's are returned.
+///
+/// # Errors
+/// Where the interpreter stops (the machine code does not run then), or there is no machine code.
+pub fn run_both(
+    kernel: &Kernel,
+    buffers: &mut [Vec<u32>],
+    batch: usize,
+    tasks: Range<usize>,
+) -> Result<Vec<Vec<u32>>, RunError> {
+    let mut expected = buffers.to_vec();
+    interp::run(kernel, &mut expected, batch, tasks.clone()).map_err(RunError::Interpreter)?;
+    let code = compile(std::slice::from_ref(kernel), &Options::default()).map_err(RunError::Codegen)?;
+    let mut memory: Vec<Vec<Line>> = buffers.iter().map(|buffer| lines(buffer)).collect();
+    let pointers: Vec<*mut u8> = memory.iter_mut().map(|m| m.as_mut_ptr().cast()).collect();
+    let mut scratch = vec![Line::default(); kernel.scratch_bytes().div_ceil(size_of::<Line>())];
+    let args = KernelArgs { buffers: pointers.as_ptr(), batch, scratch: scratch.as_mut_ptr().cast() };
+    for function in &code.functions {
+        // SAFETY: the interpreter has just run the same tasks over buffers of the same sizes, and found each access
+        // inside; the code adds none that these do not imply. All memory is owned here, and `code` lives.
+        unsafe { function(&args, tasks.start, tasks.end) };
+    }
+    for (buffer, lines) in buffers.iter_mut().zip(&memory) {
+        let words = lines.iter().flat_map(|line| line.0);
+        buffer.iter_mut().zip(words).for_each(|(to, from)| *to = from);
+    }
+    Ok(expected)
+}
+
+/// Memory aligned as kernels expect it.
+#[derive(Clone, Copy, Default)]
+#[repr(C, align(64))]
+struct Line([u32; 16]);
+
+fn lines(words: &[u32]) -> Vec<Line> {
+    let line = |words: &[u32]| {
+        let mut line = Line::default();
+        line.0[..words.len()].copy_from_slice(words);
+        line
+    };
+    words.chunks(16).map(line).collect()
+}
+
+/// Why a kernel did not run both ways.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RunError {
+    /// The interpreter found a broken rule.
+    Interpreter(KernelError),
+    /// There is no machine code.
+    Codegen(CodegenError),
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RunError::Interpreter(error) => error.fmt(f),
+            RunError::Codegen(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for RunError {}

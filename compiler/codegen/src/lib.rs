@@ -21,4 +21,4 @@ mod code;
 mod emit;
 mod isa;
 
-pub use code::{Code, CodegenError, Options, compile};
+pub use code::{Code, CodegenError, Options, RunError, compile, run_both};
