@@ -1,0 +1,250 @@
+//! Checkpoints: safetensors files of a model's parameters by path, with PyTorch's shapes.
+//!
+//! A file that training writes also holds the optimiser's directions as `optimizer.<path>`, and under the metadata
+//! key `snnc` one JSON string (one key, so that equal runs write equal bytes). Files are written to a temporary
+//! name and renamed: a reader never sees half a file.
+
+use crate::{Error, Session};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
+use std::path::Path;
+
+/// Before the name of what belongs to the optimiser.
+const OPTIMIZER: &str = "optimizer.";
+
+/// The metadata key.
+const KEY: &str = "snnc";
+
+/// Problems listed in one message.
+const LISTED: usize = 12;
+
+/// A tensor of f32, row-major.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Tensor {
+    /// The name.
+    pub name: String,
+    /// Extents.
+    pub shape: Vec<usize>,
+    /// Values.
+    pub data: Vec<f32>,
+}
+
+/// Saves a session's parameters, with `extra` tensors of the optimiser and `metadata`.
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::Diverged`] where a parameter is not finite: such a file could not be loaded.
+pub fn save(path: &Path, session: &Session, extra: &[Tensor], metadata: &Value) -> Result<(), Error> {
+    let mut tensors = Vec::new();
+    for spec in &session.plan().params {
+        let data = session.param(&spec.name)?.to_vec();
+        if data.iter().any(|v| !v.is_finite()) {
+            return Err(Error::Diverged(format!(
+                "`{}` is not finite: the checkpoint is not written",
+                spec.name
+            )));
+        }
+        tensors.push(Tensor { name: spec.name.clone(), shape: spec.shape.clone(), data });
+    }
+    let rename = |t: &Tensor| Tensor { name: format!("{OPTIMIZER}{}", t.name), ..t.clone() };
+    tensors.extend(extra.iter().map(rename));
+    write_tensors(path, &tensors, metadata)
+}
+
+/// Writes tensors.
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::Internal`] where a shape and its data disagree.
+pub fn write_tensors(path: &Path, tensors: &[Tensor], metadata: &Value) -> Result<(), Error> {
+    let internal = |e| Error::Internal(format!("{}: {e}", path.display()));
+    let bytes = |t: &Tensor| t.data.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    let bytes: Vec<Vec<u8>> = tensors.iter().map(bytes).collect();
+    let mut views = Vec::with_capacity(tensors.len());
+    for (tensor, bytes) in tensors.iter().zip(&bytes) {
+        let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes).map_err(internal)?;
+        views.push((tensor.name.as_str(), view));
+    }
+    let metadata = HashMap::from([(KEY.to_string(), metadata.to_string())]);
+    write_atomically(path, &safetensors::serialize(views, Some(metadata)).map_err(internal)?)
+}
+
+/// Loads parameters into a session; nothing is changed unless all fit. Returns the metadata (null without).
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::Data`] that lists every missing, unknown or misshapen tensor, every one of another
+/// element type and every one with values that are not finite.
+pub fn load(path: &Path, session: &mut Session) -> Result<Value, Error> {
+    let tensors = read_tensors(path)?;
+    let found: BTreeMap<&str, &Tensor> =
+        tensors.iter().filter(|t| !t.name.starts_with(OPTIMIZER)).map(|t| (t.name.as_str(), t)).collect();
+    let mut problems = Vec::new();
+    for spec in &session.plan().params {
+        match found.get(spec.name.as_str()) {
+            None => problems.push(format!("`{}` {:?} is missing", spec.name, spec.shape)),
+            Some(t) if t.shape != spec.shape => {
+                problems.push(format!(
+                    "`{}` has shape {:?}, the model's is {:?}",
+                    spec.name, t.shape, spec.shape
+                ));
+            }
+            Some(t) if t.data.iter().any(|v| !v.is_finite()) => {
+                problems.push(format!("`{}` has values that are not finite", spec.name));
+            }
+            Some(_) => {}
+        }
+    }
+    let known = |name: &str| session.plan().params.iter().any(|spec| spec.name == name);
+    problems
+        .extend(found.keys().filter(|name| !known(name)).map(|name| format!("`{name}` is not in the model")));
+    if !problems.is_empty() {
+        return Err(Error::Data(listed(path, &problems)));
+    }
+    for tensor in found.values() {
+        session.set_param(&tensor.name, &tensor.data)?;
+    }
+    read_metadata(path)
+}
+
+/// The optimiser's directions of a checkpoint, by parameter.
+///
+/// # Errors
+/// As [`read_tensors`].
+pub fn load_directions(path: &Path) -> Result<HashMap<String, Vec<f32>>, Error> {
+    let own = |t: Tensor| Some((t.name.strip_prefix(OPTIMIZER)?.to_string(), t.data));
+    Ok(read_tensors(path)?.into_iter().filter_map(own).collect())
+}
+
+/// All tensors of a file, in its order.
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::Data`] for another format, or listing tensors that are not f32.
+pub fn read_tensors(path: &Path) -> Result<Vec<Tensor>, Error> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| malformed(path, &e))?;
+    let other = |(name, view): (&str, TensorView<'_>)| {
+        (view.dtype() != Dtype::F32).then(|| format!("`{name}` is {:?}, not F32", view.dtype()))
+    };
+    let problems: Vec<String> = file.iter().filter_map(other).collect();
+    if !problems.is_empty() {
+        return Err(Error::Data(listed(path, &problems)));
+    }
+    let value = |b: &[u8; 4]| f32::from_le_bytes(*b);
+    let tensor = |(name, view): (&str, TensorView<'_>)| Tensor {
+        name: name.to_string(),
+        shape: view.shape().to_vec(),
+        data: view.data().as_chunks().0.iter().map(value).collect(),
+    };
+    let mut tensors: Vec<Tensor> = file.iter().map(tensor).collect();
+    tensors.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(tensors)
+}
+
+/// The metadata of a file; null where it has none of ours.
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::Data`] for another format.
+pub fn read_metadata(path: &Path) -> Result<Value, Error> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| malformed(path, &e))?;
+    let text = header.metadata().as_ref().and_then(|map| map.get(KEY));
+    match text.map(|text| serde_json::from_str(text)) {
+        None => Ok(Value::Null),
+        Some(Ok(value)) => Ok(value),
+        Some(Err(e)) => Err(Error::Data(format!("{}: the metadata is not JSON: {e}", path.display()))),
+    }
+}
+
+/// Writes a file under a temporary name beside it, to the disk, and renames it.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+    let written = std::fs::File::create(&temporary).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.and_then(|()| std::fs::rename(&temporary, path)).map_err(|e| {
+        let _ = std::fs::remove_file(&temporary);
+        Error::io(path, "write", e)
+    })
+}
+
+fn malformed(path: &Path, error: &safetensors::SafeTensorError) -> Error {
+    Error::Data(format!("{} is not a safetensors file: {error}", path.display()))
+}
+
+fn listed(path: &Path, problems: &[String]) -> String {
+    let mut text = format!("{} does not fit the model:", path.display());
+    problems.iter().take(LISTED).for_each(|problem| text += &format!("\n  {problem}"));
+    if problems.len() > LISTED {
+        text += &format!("\n  … and {} more", problems.len() - LISTED);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Folder, PlanBuilder};
+    use serde_json::json;
+    use snnc_plan::{ParamRole, PlanMode};
+
+    fn session(widths: &[(&str, usize)]) -> Result<Session, Error> {
+        let mut builder = PlanBuilder::new(PlanMode::Infer, 1);
+        builder.plan.logits = builder.input("x", &[1], false);
+        for (name, width) in widths {
+            builder.param(name, &[*width, 2], ParamRole::Weight);
+        }
+        Session::new(builder.finish(), 1, 1)
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded_and_equal_runs_write_equal_bytes() -> Result<(), Error> {
+        let folder = Folder::new("checkpoint")?;
+        let (path, again) = (folder.file("a.safetensors"), folder.file("b.safetensors"));
+        let (mut from, mut to) = (session(&[("a", 2), ("b", 1)])?, session(&[("a", 2), ("b", 1)])?);
+        from.set_param("a", &[1.0, 2.0, 3.0, 4.0])?;
+        let direction = Tensor { name: "a".to_string(), shape: vec![2, 2], data: vec![9.0; 4] };
+        let metadata = json!({"epoch": 3, "model": "net"});
+        save(&path, &from, std::slice::from_ref(&direction), &metadata)?;
+        save(&again, &from, &[direction], &metadata)?;
+        assert_eq!(load(&path, &mut to)?, metadata);
+        assert_eq!(to.param("a")?, [1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(load_directions(&path)?["a"], [9.0; 4]);
+        let bytes = |path| std::fs::read(path).map_err(|e| Error::io(path, "read", e));
+        assert_eq!(bytes(&path)?, bytes(&again)?);
+        Ok(())
+    }
+
+    #[test]
+    fn one_error_lists_all_that_does_not_fit() -> Result<(), Error> {
+        let folder = Folder::new("checkpoint-bad")?;
+        let path = folder.file("a.safetensors");
+        let tensor =
+            |name: &str, v: f32| Tensor { name: name.to_string(), shape: vec![1, 2], data: vec![v; 2] };
+        write_tensors(&path, &[tensor("a", 0.0), tensor("c", f32::NAN), tensor("d", 0.0)], &Value::Null)?;
+        let mut to = session(&[("a", 2), ("b", 1), ("c", 1)])?;
+        let text = load(&path, &mut to).map_or_else(|e| e.to_string(), |_| String::new());
+        for part in
+            ["`a` has shape [1, 2]", "`b` [1, 2] is missing", "`c` has values", "`d` is not in the model"]
+        {
+            assert!(text.contains(part), "{text}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn other_files_and_infinite_parameters_are_refused() -> Result<(), Error> {
+        let folder = Folder::new("checkpoint-other")?;
+        let path = folder.write("a.safetensors", b"{}")?;
+        assert!(read_tensors(&path).is_err_and(|e| e.exit_code() == 3));
+        let mut from = session(&[("a", 1)])?;
+        from.set_param("a", &[f32::INFINITY, 0.0])?;
+        assert!(save(&path, &from, &[], &Value::Null).is_err());
+        Ok(())
+    }
+}

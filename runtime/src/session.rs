@@ -1,0 +1,446 @@
+//! A plan with its memory and threads: set parameters and inputs, run, read results.
+
+use crate::arena::{Arena, Span, aligned, span};
+use crate::dense::{self, Context};
+use crate::metrics::FiringRates;
+use crate::profile::{self, Phase, StepTime};
+use crate::workers::{Workers, threads_or_all};
+use crate::{Error, call, memory};
+use rayon::prelude::*;
+use snnc_plan::{BufferId, Executable, InputSpec, ParamSpec, Plan, PlanMode, Step};
+use std::collections::HashMap;
+use std::time::Instant;
+
+/// A plan that can run. Parameters are zero until they are set.
+pub struct Session {
+    exe: Executable,
+    arena: Arena,
+    workers: Workers,
+    shared: Vec<f32>,
+    sample: Vec<f32>,
+    fixed: usize,
+    batch: usize,
+    max_batch: usize,
+    prepared: bool,
+    index: HashMap<String, usize>,
+    ones: Vec<u64>,
+    seen: Vec<u64>,
+    times: Option<Vec<StepTime>>,
+}
+
+/// Bytes of a session: the arena, and what dense products and threads need beside it.
+struct Needs {
+    fixed: usize,
+    arena: usize,
+    shared: usize,
+    scratch: usize,
+    total: u64,
+}
+
+impl Session {
+    /// Memory and threads for at most `max_batch` samples; 0 threads stands for all that the machine has.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where the machine has less memory; [`Error::Internal`] for a broken plan.
+    pub fn new(exe: Executable, max_batch: usize, threads: usize) -> Result<Session, Error> {
+        if max_batch == 0 {
+            return Err(Error::User("the batch must be at least 1".to_string()));
+        }
+        check(&exe)?;
+        let plan = &exe.plan;
+        let threads = threads_or_all(threads);
+        let needs = needs(plan, max_batch, threads)?;
+        refuse_too_large(plan, &needs, max_batch, threads)?;
+        let index = plan.params.iter().enumerate().map(|(i, p)| (p.name.clone(), i)).collect();
+        let (probes, longest) = (plan.probes.len(), plan.inputs.iter().map(sample_len).max().unwrap_or(0));
+        Ok(Session {
+            arena: Arena::new(needs.arena)?,
+            workers: Workers::new(threads, needs.scratch)?,
+            shared: vec![0.0; needs.shared],
+            sample: vec![0.0; longest],
+            fixed: needs.fixed,
+            batch: max_batch,
+            max_batch,
+            prepared: false,
+            index,
+            ones: vec![0; probes],
+            seen: vec![0; probes],
+            times: None,
+            exe,
+        })
+    }
+
+    /// Bytes that a session of a plan takes, before one is made.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where the number overflows.
+    pub fn bytes_needed(plan: &Plan, max_batch: usize, threads: usize) -> Result<u64, Error> {
+        Ok(needs(plan, max_batch, threads_or_all(threads))?.total)
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.exe.plan
+    }
+
+    /// Threads that run it.
+    pub fn threads(&self) -> usize {
+        self.workers.count()
+    }
+
+    /// Samples of a step at most.
+    pub fn max_batch(&self) -> usize {
+        self.max_batch
+    }
+
+    /// Bytes that this session takes at most.
+    pub fn peak_bytes(&self) -> u64 {
+        needs(&self.exe.plan, self.max_batch, self.workers.count()).map_or(u64::MAX, |needs| needs.total)
+    }
+
+    fn span(&self, id: BufferId) -> Span {
+        let buffer = self.exe.plan.buffer(id);
+        span(buffer.place, buffer.bytes, self.fixed, self.batch)
+    }
+
+    /// The first `len` values of a buffer.
+    fn values(&self, id: BufferId, len: usize) -> Result<&[f32], Error> {
+        let name =
+            || Error::Internal(format!("`{}` holds less than {len} values", self.exe.plan.buffer(id).name));
+        self.arena.f32(self.span(id))?.get(..len).ok_or_else(name)
+    }
+
+    fn spec(&self, name: &str) -> Result<&ParamSpec, Error> {
+        let found = self.index.get(name).map(|&i| &self.exe.plan.params[i]);
+        found.ok_or_else(|| Error::User(format!("the model has no parameter `{name}`")))
+    }
+
+    /// A parameter's values, row-major.
+    ///
+    /// # Errors
+    /// [`Error::User`] where there is no such parameter.
+    pub fn param(&self, name: &str) -> Result<&[f32], Error> {
+        let spec = self.spec(name)?;
+        self.values(spec.buffer, spec.len())
+    }
+
+    /// Sets a parameter.
+    ///
+    /// # Errors
+    /// [`Error::User`] where there is no such parameter or it has another number of values.
+    pub fn set_param(&mut self, name: &str, values: &[f32]) -> Result<(), Error> {
+        let spec = self.spec(name)?;
+        let (len, span) = (spec.len(), self.span(spec.buffer));
+        if values.len() != len {
+            return Err(Error::User(format!("`{name}` has {len} values, {} were given", values.len())));
+        }
+        self.arena.f32_mut(span)?[..len].copy_from_slice(values);
+        self.prepared = false;
+        Ok(())
+    }
+
+    /// Takes over the parameters of another session of the same model.
+    ///
+    /// # Errors
+    /// [`Error::User`] where the other has no parameter of a name, or one of another size.
+    pub fn copy_params(&mut self, from: &Session) -> Result<(), Error> {
+        for name in self.exe.plan.params.iter().map(|p| p.name.clone()).collect::<Vec<_>>() {
+            self.set_param(&name, from.param(&name)?)?;
+        }
+        Ok(())
+    }
+
+    /// The gradient of the mean loss with respect to a parameter, after [`Session::run_backward`].
+    ///
+    /// # Errors
+    /// [`Error::User`] where there is no such parameter or it is not trained.
+    pub fn grad(&self, name: &str) -> Result<&[f32], Error> {
+        let spec = self.spec(name)?;
+        let grad = spec.grad.ok_or_else(|| Error::User(format!("`{name}` has no gradient")))?;
+        self.values(grad, spec.len())
+    }
+
+    /// Gives each trained parameter and its gradient to `change`, on this session's threads.
+    ///
+    /// # Errors
+    /// The first error of `change`; [`Error::Internal`] for a broken plan.
+    pub fn change_params<F>(&mut self, mut change: F) -> Result<(), Error>
+    where
+        F: FnMut(usize, &ParamSpec, &mut [f32], &[f32]) -> Result<(), Error> + Send,
+    {
+        self.prepared = false;
+        let (plan, arena, fixed, batch) = (&self.exe.plan, &mut self.arena, self.fixed, self.batch);
+        let at = |id: BufferId| span(plan.buffer(id).place, plan.buffer(id).bytes, fixed, batch);
+        self.workers.install(|| {
+            for (index, spec) in plan.params.iter().enumerate().filter(|(_, spec)| spec.role.is_trained()) {
+                let Some(grad) = spec.grad else { continue };
+                let (values, [grad]) = arena.write_and_read(at(spec.buffer), [at(grad)])?;
+                change(index, spec, &mut values[..spec.len()], &grad[..spec.len()])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Moves the running statistics to the values that the last forward pass left.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a broken plan.
+    pub fn apply_updates(&mut self) -> Result<(), Error> {
+        for spec in &self.exe.plan.params {
+            let Some(update) = spec.update else { continue };
+            let at = |id: BufferId| {
+                let buffer = self.exe.plan.buffer(id);
+                span(buffer.place, buffer.bytes, self.fixed, self.batch)
+            };
+            let (values, [update]) = self.arena.write_and_read(at(spec.buffer), [at(update)])?;
+            values[..spec.len()].copy_from_slice(&update[..spec.len()]);
+            self.prepared = false;
+        }
+        Ok(())
+    }
+
+    /// Sets the samples of the next step: `fill` writes sample `0..count` into the slice it is given, which has
+    /// the shape of the model's first input.
+    ///
+    /// # Errors
+    /// [`Error::User`] for more than `max_batch` samples; [`Error::Data`] for values that are not finite, or not
+    /// 0 or 1 where the input is spikes; the errors of `fill`.
+    pub fn set_inputs(
+        &mut self,
+        count: usize,
+        mut fill: impl FnMut(usize, &mut [f32]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if count == 0 || count > self.max_batch {
+            return Err(Error::User(format!("a step takes 1 to {} samples, not {count}", self.max_batch)));
+        }
+        self.batch = count;
+        let input = &self.exe.plan.inputs[0];
+        let (len, steps) = (sample_len(input), if input.has_time { input.shape[0] } else { 1 });
+        let buffer = self.exe.plan.buffer(input.buffer);
+        let to = self.arena.f32_mut(span(buffer.place, buffer.bytes, self.fixed, count))?;
+        let (sample, part) = (&mut self.sample[..len], len / steps.max(1));
+        for slot in 0..count {
+            fill(slot, sample)?;
+            check_sample(input, slot, sample)?;
+            for (t, values) in sample.chunks_exact(part.max(1)).enumerate() {
+                to[(t * count + slot) * part..][..part].copy_from_slice(values);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets the labels of the samples, in a training plan; call it after [`Session::set_inputs`].
+    ///
+    /// # Errors
+    /// [`Error::User`] where the plan takes no labels, or not so many; [`Error::Data`] for a label out of range.
+    pub fn set_labels(&mut self, labels: &[i32]) -> Result<(), Error> {
+        let Some(input) = self.exe.plan.inputs.get(1) else {
+            return Err(Error::User("a model compiled for inference takes no labels".to_string()));
+        };
+        if labels.len() != self.batch {
+            return Err(Error::User(format!(
+                "{} labels were given for {} samples",
+                labels.len(),
+                self.batch
+            )));
+        }
+        let classes = self.exe.plan.classes;
+        if let Some(bad) = labels.iter().find(|&&label| label < 0 || label as usize >= classes) {
+            return Err(Error::Data(format!("label {bad} is not one of the model's {classes} classes")));
+        }
+        let at = self.span(input.buffer);
+        self.arena.i32_mut(at)?[..labels.len()].copy_from_slice(labels);
+        Ok(())
+    }
+
+    /// Runs from input to logits (and loss), after the parameters' own steps where those have changed.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a broken plan.
+    pub fn run_forward(&mut self) -> Result<(), Error> {
+        if !self.prepared {
+            self.run(Phase::Prepare)?;
+            self.prepared = true;
+        }
+        self.run(Phase::Forward)?;
+        for (seen, probe) in self.seen.iter_mut().zip(&self.exe.plan.probes) {
+            *seen += (probe.neurons * probe.steps * self.batch) as u64;
+        }
+        Ok(())
+    }
+
+    /// Runs from loss to gradients.
+    ///
+    /// # Errors
+    /// [`Error::User`] for a plan without a backward pass; [`Error::Internal`] for a broken plan.
+    pub fn run_backward(&mut self) -> Result<(), Error> {
+        if self.exe.plan.mode != PlanMode::Train {
+            return Err(Error::User("a model compiled for inference has no backward pass".to_string()));
+        }
+        self.run(Phase::Backward)
+    }
+
+    /// The logits of the last step, `[samples, classes]`.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a broken plan.
+    pub fn logits(&self) -> Result<&[f32], Error> {
+        self.values(self.exe.plan.logits, self.batch * self.exe.plan.classes)
+    }
+
+    /// The mean loss of the last step.
+    ///
+    /// # Errors
+    /// [`Error::User`] for a plan without a loss.
+    pub fn loss(&self) -> Result<f32, Error> {
+        let none = || Error::User("a model compiled for inference has no loss".to_string());
+        Ok(self.values(self.exe.plan.loss.ok_or_else(none)?, 1)?[0])
+    }
+
+    /// Firing rates since the last [`Session::reset_rates`]: spikes per neuron and timestep.
+    pub fn firing_rates(&self) -> FiringRates {
+        let rate = |(ones, seen): (&u64, &u64)| *ones as f64 / (*seen).max(1) as f64;
+        let rates = self.ones.iter().zip(&self.seen).map(rate);
+        FiringRates(self.exe.plan.probes.iter().map(|probe| probe.layer.clone()).zip(rates).collect())
+    }
+
+    /// Begins to count spikes anew.
+    pub fn reset_rates(&mut self) {
+        self.ones.fill(0);
+        self.seen.fill(0);
+    }
+
+    /// Begins to measure the time of every step.
+    pub fn start_profile(&mut self) {
+        self.times = Some(profile::rows(&self.exe.plan));
+    }
+
+    /// Times of all steps since [`Session::start_profile`], in order; empty without it.
+    pub fn profile(&self) -> &[StepTime] {
+        self.times.as_deref().unwrap_or(&[])
+    }
+
+    fn run(&mut self, phase: Phase) -> Result<(), Error> {
+        let plan = &self.exe.plan;
+        let (before, steps) = match phase {
+            Phase::Prepare => (0, &plan.prepare),
+            Phase::Forward => (plan.prepare.len(), &plan.forward),
+            Phase::Backward => (plan.prepare.len() + plan.forward.len(), &plan.backward),
+        };
+        let mut context = Context {
+            plan,
+            arena: &mut self.arena,
+            fixed: self.fixed,
+            shared: &mut self.shared,
+            workers: &self.workers,
+            batch: self.batch,
+        };
+        let (exe, ones, times) = (&self.exe, &mut self.ones, &mut self.times);
+        self.workers.install(|| {
+            for (at, step) in steps.iter().enumerate() {
+                let start = times.is_some().then(Instant::now);
+                run_step(exe, step, &mut context, ones)?;
+                if let (Some(start), Some(row)) = (start, times.as_mut().and_then(|t| t.get_mut(before + at)))
+                {
+                    row.calls += 1;
+                    row.total += start.elapsed();
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+fn run_step(exe: &Executable, step: &Step, context: &mut Context<'_>, ones: &mut [u64]) -> Result<(), Error> {
+    match step {
+        Step::Kernel(kernel) => call::run(exe, kernel, context),
+        Step::Dense { op, .. } => dense::run(op, context),
+        Step::Count { probe, buffer } => {
+            let spec = &context.plan.probes[*probe];
+            let words = context.arena.words(context.span(*buffer))?;
+            let words = words.get(..spec.words * spec.steps * context.batch);
+            let short = || Error::Internal(format!("the spikes of `{}` do not fill their words", spec.layer));
+            let count = |part: &[u64]| part.iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
+            ones[*probe] += words.ok_or_else(short)?.par_chunks(1 << 14).map(count).sum::<u64>();
+            Ok(())
+        }
+    }
+}
+
+/// Values of one sample of an input.
+pub fn sample_len(input: &InputSpec) -> usize {
+    input.shape.iter().product()
+}
+
+fn check_sample(input: &InputSpec, slot: usize, sample: &[f32]) -> Result<(), Error> {
+    let valid = |v: &f32| if input.spikes { *v == 0.0 || *v == 1.0 } else { v.is_finite() };
+    let rule = if input.spikes { "spikes are 0 or 1" } else { "values must be finite" };
+    match sample.iter().find(|v| !valid(v)) {
+        Some(bad) => Err(Error::Data(format!("sample {slot} of input `{}` holds {bad}: {rule}", input.name))),
+        None => Ok(()),
+    }
+}
+
+fn needs(plan: &Plan, max_batch: usize, threads: usize) -> Result<Needs, Error> {
+    let overflow = || Error::Internal("the memory of the plan overflows".to_string());
+    let fixed = aligned(plan.arena.fixed).ok_or_else(overflow)?;
+    let arena = plan
+        .arena
+        .per_sample
+        .checked_mul(max_batch)
+        .and_then(|b| b.checked_add(fixed))
+        .ok_or_else(overflow)?;
+    let products = || {
+        plan.steps().filter_map(|step| match step {
+            Step::Dense { op, .. } => Some(op),
+            Step::Kernel(_) | Step::Count { .. } => None,
+        })
+    };
+    let shared = products().map(|op| dense::shared_floats(op, max_batch)).max().unwrap_or(0);
+    let columns = products().map(|op| dense::scratch_floats(op) * 4).max().unwrap_or(0);
+    let scratch = plan.scratch().max(columns);
+    let beside = shared as u64 * 4 + threads as u64 * scratch as u64;
+    Ok(Needs { fixed, arena, shared, scratch, total: arena as u64 + beside })
+}
+
+fn refuse_too_large(plan: &Plan, needs: &Needs, max_batch: usize, threads: usize) -> Result<(), Error> {
+    let Some(available) = memory::available().filter(|&available| available < needs.total) else {
+        return Ok(());
+    };
+    let fits = |batch: &usize| self::needs(plan, *batch, threads).is_ok_and(|needs| needs.total <= available);
+    let smaller =
+        std::iter::successors(Some(max_batch / 2), |b| Some(b / 2)).take_while(|&b| b > 0).find(fits);
+    let help = match smaller {
+        Some(batch) => format!("a batch of {batch} fits"),
+        None => {
+            "not even a batch of 1 fits: use fewer timesteps, smaller layers or a larger machine".to_string()
+        }
+    };
+    Err(Error::Memory { needed: needs.total, available, help })
+}
+
+/// What the executor relies on beside [`Plan::check`].
+fn check(exe: &Executable) -> Result<(), Error> {
+    let plan = &exe.plan;
+    plan.check().map_err(|e| Error::Internal(e.to_string()))?;
+    let holds = |id: BufferId, bytes: usize, what: &str| {
+        let found = plan.buffers.get(id.index()).map_or(0, |b| b.bytes);
+        let short = || Error::Internal(format!("`{what}` needs {bytes} bytes, its buffer has {found}"));
+        if found >= bytes { Ok(()) } else { Err(short()) }
+    };
+    if exe.functions.len() != plan.kernels.len() || plan.inputs.is_empty() {
+        return Err(Error::Internal(
+            "a plan without an input, or without the code of its kernels".to_string(),
+        ));
+    }
+    for spec in &plan.params {
+        for id in [Some(spec.buffer), spec.grad, spec.update].into_iter().flatten() {
+            holds(id, spec.len() * 4, &spec.name)?;
+        }
+    }
+    for input in &plan.inputs {
+        holds(input.buffer, sample_len(input) * 4, &input.name)?;
+    }
+    holds(plan.logits, plan.classes * 4, "logits")?;
+    plan.loss.map_or(Ok(()), |loss| holds(loss, 4, "loss"))
+}
