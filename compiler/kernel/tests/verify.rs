@@ -1,0 +1,122 @@
+//! What the verifier refuses.
+
+use SlotElem::{Bits, F32};
+use snnc_kernel::body::{
+    Compare, Condition, Index, Kernel, Mask, Reg, RegData, RegType, Row, Slot, SlotElem, Stmt, Width, Word,
+};
+use snnc_kernel::build::{Builder, load, mask_of};
+use snnc_kernel::verify::verify;
+
+/// A kernel of slots `x: f32 read`, `y: f32 write`, `s: bits write`, `t: f32 scratch`, and what is built on them.
+fn message(body: impl FnOnce(&mut Builder, [Slot; 4])) -> String {
+    let mut k = Builder::new("k");
+    let slots = [k.read("x", F32), k.write("y", F32), k.write("s", Bits), k.scratch("t", 8)];
+    body(&mut k, slots);
+    verify(&k.finish()).map_or_else(|e| e.message, |()| String::new())
+}
+
+/// The same for statements over the registers `i`, `j : index`, `r : f32[4]`, `w : u64`.
+fn message_of(body: Vec<Stmt>) -> String {
+    let types = [RegType::Index, RegType::Index, RegType::Row(4), RegType::Word];
+    let reg = |(name, ty): (&str, RegType)| RegData { name: name.to_string(), ty };
+    let regs = ["i", "j", "r", "w"].into_iter().zip(types).map(reg).collect();
+    let kernel = Kernel { name: "k".to_string(), slots: Vec::new(), regs, body };
+    verify(&kernel).map_or_else(|e| e.message, |()| String::new())
+}
+
+const I: Reg = Reg(0);
+const J: Reg = Reg(1);
+const R: Reg = Reg(2);
+const W: Reg = Reg(3);
+
+fn zero(n: usize) -> Row {
+    Row::constant(0.0, n)
+}
+
+fn count(reg: Reg, end: Index, body: Vec<Stmt>) -> Stmt {
+    Stmt::For { reg, begin: Index::Const(0), end, step: 1, down: false, body }
+}
+
+#[test]
+fn slots_are_used_as_declared() {
+    assert_eq!(message(|k, [x, y, _, t]| k.store(y, 0, load(x, 0, 4) + load(t, 0, 4))), "");
+    assert_eq!(message(|k, [x, ..]| k.store(x, 0, zero(4))), "`x` is read only, and stored to");
+    assert_eq!(message(|k, [_, y, s, _]| k.store(y, 0, load(s, 0, 4))), "`s` holds bits, used as f32");
+    assert_eq!(
+        message(|k, [_, y, ..]| k.store_word(y, 0, Word::Const(0), Width::Half)),
+        "`y` holds f32, used as bits"
+    );
+    assert_eq!(
+        message(|k, [_, y, ..]| k.store(y, Index::Label(y, Box::new(Index::Task)), zero(1))),
+        "`y` holds f32, used as i32"
+    );
+    assert_eq!(message(|k, _| k.store(Slot(9), 0, zero(4))), "no slot 9");
+}
+
+#[test]
+fn widths_agree() {
+    assert_eq!(message(|k, [_, y, ..]| k.store(y, 0, zero(33))), "a row of 33 lanes");
+    assert_eq!(message(|k, [_, y, ..]| k.store(y, 0, zero(0))), "a row of 0 lanes");
+    assert_eq!(message(|k, [_, y, ..]| k.store(y, 0, zero(4) + zero(5))), "operands of 4 and 5 lanes");
+    let select = |k: &mut Builder, y| k.store(y, 0, mask_of(Word::Const(1), 3).select(zero(4), zero(4)));
+    assert_eq!(message(|k, [_, y, ..]| select(k, y)), "operands of 3 and 4 lanes");
+    assert_eq!(message_of(vec![Stmt::SetRow(R, zero(5))]), "`r` is f32[4], set to f32[5]");
+}
+
+#[test]
+fn registers_hold_their_type() {
+    assert_eq!(message_of(vec![Stmt::SetRow(I, zero(4))]), "`i` is index, set to f32[4]");
+    let read = vec![Stmt::SetIndex(I, Index::Task), Stmt::SetRow(R, Row::Reg(I))];
+    assert_eq!(message_of(read), "`i` is index, read as a row");
+    let read = vec![Stmt::SetWord(W, Word::Const(1)), Stmt::SetIndex(I, Index::Reg(W))];
+    assert_eq!(message_of(read), "`w` is u64, read as index");
+    let read = vec![Stmt::SetRow(R, zero(4)), Stmt::SetWord(W, Word::FromMask(Box::new(Mask::Reg(R))))];
+    assert_eq!(message_of(read), "`r` is f32[4], read as a mask");
+    assert_eq!(message_of(vec![Stmt::SetIndex(Reg(7), Index::Task)]), "no register 7");
+}
+
+#[test]
+fn registers_are_set_on_every_path() {
+    let set = || Stmt::SetIndex(J, Index::Task);
+    let read = || Stmt::SetIndex(J, Index::Reg(J));
+    let unset = "`j` is read before it is set";
+    assert_eq!(message_of(vec![read()]), unset);
+    assert_eq!(message_of(vec![count(I, Index::Const(2), vec![set()]), read()]), "");
+    assert_eq!(message_of(vec![count(I, Index::Const(0), vec![set()]), read()]), unset);
+    assert_eq!(message_of(vec![count(I, Index::Task, vec![set()]), read()]), unset);
+    assert_eq!(message_of(vec![count(I, Index::Const(2), vec![read(), set()])]), unset);
+    let each = Stmt::EachBit { reg: I, word: Word::Const(1), body: vec![set()] };
+    assert_eq!(message_of(vec![each, read()]), unset);
+    let branch = |otherwise| {
+        let condition = Condition { compare: Compare::Eq, left: Index::Task, right: Index::Batch };
+        Stmt::If { condition, then: vec![set()], otherwise }
+    };
+    assert_eq!(message_of(vec![branch(vec![set()]), read()]), "");
+    assert_eq!(message_of(vec![branch(Vec::new()), read()]), unset);
+}
+
+#[test]
+fn counters_belong_to_their_loop() {
+    let read = Stmt::SetIndex(J, Index::Reg(I));
+    assert_eq!(message_of(vec![count(I, Index::Task, vec![read.clone()])]), "");
+    assert_eq!(message_of(vec![count(I, Index::Const(2), Vec::new()), read]), "`i` is read before it is set");
+    let set = Stmt::SetIndex(I, Index::Task);
+    assert_eq!(message_of(vec![count(I, Index::Task, vec![set])]), "`i` counts a loop around, and is set");
+    let again = count(I, Index::Task, vec![count(I, Index::Task, Vec::new())]);
+    assert_eq!(message_of(vec![again]), "`i` counts a loop around, and is set");
+}
+
+#[test]
+fn constants_are_in_range() {
+    let task = || Box::new(Index::Task);
+    assert_eq!(message_of(vec![Stmt::SetIndex(I, Index::Div(task(), 0))]), "a division by 0");
+    assert_eq!(message_of(vec![Stmt::SetIndex(I, Index::Rem(task(), -3))]), "a division by -3");
+    let shift = Word::Shl(Box::new(Word::Const(1)), Box::new(Index::Const(64)));
+    assert_eq!(message_of(vec![Stmt::SetWord(W, shift)]), "a shift by 64 or more");
+    let stepped = |step, down| {
+        let (begin, end) = (Index::Const(0), Index::Const(4));
+        Stmt::For { reg: I, begin, end, step, down, body: Vec::new() }
+    };
+    assert_eq!(message_of(vec![stepped(0, false)]), "a step of 0");
+    assert_eq!(message_of(vec![stepped(2, true)]), "a backwards loop with step 2");
+}
