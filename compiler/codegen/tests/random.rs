@@ -299,7 +299,7 @@ impl Maker {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
     #[test]
-    fn machine_code_agrees_with_the_interpreter(seed: u64, a in 1usize..=32, b in 1usize..=32, size in 1usize..=5) {
+    fn machine_code_agrees_with_the_interpreter(seed: u64, a in 1usize..=32, b in 1usize..=32, size in 1usize..=7) {
         let kernel = Maker::make(seed, [a, b], size);
         let spikes = |seed| -> Vec<u32> {
             let mut random = Random(seed);
