@@ -10,7 +10,7 @@
 //! 1. the result of a step is the same bits for any number of threads: work is split at places that depend on
 //!    sizes alone, and sums of parts are made in a fixed order;
 //! 2. random numbers depend on (seed, purpose, key) alone, never on the order in which they are drawn;
-//! 3. unsafe code is in `arena`, `call` and `matmul` only.
+//! 3. unsafe code is in `arena`, `call` and `matmul` only (and in kernels written for tests).
 
 #![deny(unsafe_code)]
 

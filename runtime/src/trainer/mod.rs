@@ -9,6 +9,9 @@
 //!
 //! Invariant: a run is the same, bit for bit, for any number of threads, and whether or not it was resumed.
 
+#[cfg(test)]
+mod tests;
+
 use crate::checkpoint::{self, Tensor};
 use crate::data::Dataset;
 use crate::evaluate::{Evaluation, evaluate};

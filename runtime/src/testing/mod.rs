@@ -1,5 +1,9 @@
 //! Help for tests: temporary folders, and hand-made plans whose kernels are Rust functions.
 
+mod linear;
+
+pub use linear::linear_model;
+
 use crate::Error;
 use snnc_plan::*;
 use std::path::{Path, PathBuf};
@@ -109,6 +113,13 @@ impl PlanBuilder {
             arena.per_sample += bytes;
             Place::PerSample(arena.per_sample - bytes)
         })
+    }
+
+    /// Labels.
+    pub fn labels(&mut self) -> BufferId {
+        let buffer = self.input("labels", &[], false);
+        self.plan.buffers[buffer.index()].elem = ElemKind::I32;
+        buffer
     }
 
     /// An input.

@@ -1,11 +1,16 @@
 //! A plan with its memory and threads: set parameters and inputs, run, read results.
 
-use crate::arena::{Arena, Span, aligned, span};
+mod needs;
+#[cfg(test)]
+mod tests;
+
+use crate::arena::{Arena, Span, span};
 use crate::dense::{self, Context};
 use crate::metrics::FiringRates;
 use crate::profile::{self, Phase, StepTime};
 use crate::workers::{Workers, threads_or_all};
-use crate::{Error, call, memory};
+use crate::{Error, call};
+use needs::{check, needs, refuse_too_large};
 use rayon::prelude::*;
 use snnc_plan::{BufferId, Executable, InputSpec, ParamSpec, Plan, PlanMode, Step};
 use std::collections::HashMap;
@@ -26,15 +31,6 @@ pub struct Session {
     ones: Vec<u64>,
     seen: Vec<u64>,
     times: Option<Vec<StepTime>>,
-}
-
-/// Bytes of a session: the arena, and what dense products and threads need beside it.
-struct Needs {
-    fixed: usize,
-    arena: usize,
-    shared: usize,
-    scratch: usize,
-    total: u64,
 }
 
 impl Session {
@@ -379,68 +375,4 @@ fn check_sample(input: &InputSpec, slot: usize, sample: &[f32]) -> Result<(), Er
         Some(bad) => Err(Error::Data(format!("sample {slot} of input `{}` holds {bad}: {rule}", input.name))),
         None => Ok(()),
     }
-}
-
-fn needs(plan: &Plan, max_batch: usize, threads: usize) -> Result<Needs, Error> {
-    let overflow = || Error::Internal("the memory of the plan overflows".to_string());
-    let fixed = aligned(plan.arena.fixed).ok_or_else(overflow)?;
-    let arena = plan
-        .arena
-        .per_sample
-        .checked_mul(max_batch)
-        .and_then(|b| b.checked_add(fixed))
-        .ok_or_else(overflow)?;
-    let products = || {
-        plan.steps().filter_map(|step| match step {
-            Step::Dense { op, .. } => Some(op),
-            Step::Kernel(_) | Step::Count { .. } => None,
-        })
-    };
-    let shared = products().map(|op| dense::shared_floats(op, max_batch)).max().unwrap_or(0);
-    let columns = products().map(|op| dense::scratch_floats(op) * 4).max().unwrap_or(0);
-    let scratch = plan.scratch().max(columns);
-    let beside = shared as u64 * 4 + threads as u64 * scratch as u64;
-    Ok(Needs { fixed, arena, shared, scratch, total: arena as u64 + beside })
-}
-
-fn refuse_too_large(plan: &Plan, needs: &Needs, max_batch: usize, threads: usize) -> Result<(), Error> {
-    let Some(available) = memory::available().filter(|&available| available < needs.total) else {
-        return Ok(());
-    };
-    let fits = |batch: &usize| self::needs(plan, *batch, threads).is_ok_and(|needs| needs.total <= available);
-    let smaller =
-        std::iter::successors(Some(max_batch / 2), |b| Some(b / 2)).take_while(|&b| b > 0).find(fits);
-    let help = match smaller {
-        Some(batch) => format!("a batch of {batch} fits"),
-        None => {
-            "not even a batch of 1 fits: use fewer timesteps, smaller layers or a larger machine".to_string()
-        }
-    };
-    Err(Error::Memory { needed: needs.total, available, help })
-}
-
-/// What the executor relies on beside [`Plan::check`].
-fn check(exe: &Executable) -> Result<(), Error> {
-    let plan = &exe.plan;
-    plan.check().map_err(|e| Error::Internal(e.to_string()))?;
-    let holds = |id: BufferId, bytes: usize, what: &str| {
-        let found = plan.buffers.get(id.index()).map_or(0, |b| b.bytes);
-        let short = || Error::Internal(format!("`{what}` needs {bytes} bytes, its buffer has {found}"));
-        if found >= bytes { Ok(()) } else { Err(short()) }
-    };
-    if exe.functions.len() != plan.kernels.len() || plan.inputs.is_empty() {
-        return Err(Error::Internal(
-            "a plan without an input, or without the code of its kernels".to_string(),
-        ));
-    }
-    for spec in &plan.params {
-        for id in [Some(spec.buffer), spec.grad, spec.update].into_iter().flatten() {
-            holds(id, spec.len() * 4, &spec.name)?;
-        }
-    }
-    for input in &plan.inputs {
-        holds(input.buffer, sample_len(input) * 4, &input.name)?;
-    }
-    holds(plan.logits, plan.classes * 4, "logits")?;
-    plan.loss.map_or(Ok(()), |loss| holds(loss, 4, "loss"))
 }

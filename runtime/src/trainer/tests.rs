@@ -1,0 +1,169 @@
+//! Training a hand-made linear classifier on the digits.
+
+use super::*;
+use crate::progress::Silent;
+use crate::testing::{Folder, linear_model};
+
+const BATCH: usize = 64;
+
+struct Pair {
+    train: Session,
+    infer: Session,
+}
+
+fn pair(threads: usize) -> Result<Pair, Error> {
+    let model = linear_model();
+    Ok(Pair {
+        train: Session::new(model.train, BATCH, threads)?,
+        infer: Session::new(model.infer, 100, threads)?,
+    })
+}
+
+fn options(epochs: usize) -> TrainOptions {
+    let mut options = TrainOptions::of(&linear_model().train.plan.recipe);
+    options.recipe.epochs = epochs;
+    options.recipe.batch = BATCH;
+    options
+}
+
+fn run(pair: &mut Pair, options: &TrainOptions) -> Result<TrainReport, Error> {
+    let data = crate::data::open("digits")?;
+    train(&mut pair.train, &mut pair.infer, &data, options, &mut Silent)
+}
+
+fn bits(session: &Session) -> Result<Vec<u32>, Error> {
+    let mut all = Vec::new();
+    for name in ["fc.weight", "fc.bias", "seen.running_mean"] {
+        all.extend(session.param(name)?.iter().map(|v| v.to_bits()));
+    }
+    Ok(all)
+}
+
+#[test]
+fn digits_are_learned_alike_by_one_and_two_threads() -> Result<(), Error> {
+    let (mut one, mut two) = (pair(1)?, pair(2)?);
+    let report = run(&mut one, &options(5))?;
+    assert!(report.last.test_accuracy > 0.9, "{report:?}");
+    assert!(report.history[4].train_loss < report.history[0].train_loss);
+    assert_eq!((report.epochs, report.last.samples), (5, 355));
+    let again = run(&mut two, &options(5))?;
+    assert_eq!(bits(&one.train)?, bits(&two.train)?);
+    assert_eq!(report.last.test_loss.to_bits(), again.last.test_loss.to_bits());
+    assert_eq!(bits(&one.train)?, bits(&one.infer)?);
+    let mut other = pair(1)?;
+    run(&mut other, &TrainOptions { seed: 1, ..options(5) })?;
+    assert_ne!(bits(&one.train)?, bits(&other.train)?);
+    Ok(())
+}
+
+#[test]
+fn a_resumed_run_is_the_same_run() -> Result<(), Error> {
+    let folder = Folder::new("resume")?;
+    let (mut whole, mut parts) = (pair(2)?, pair(2)?);
+    let cosine = |epochs, stop| {
+        let mut options = options(epochs);
+        options.recipe.schedule = snnc_plan::Schedule::Cosine { min_lr: 0.0 };
+        options.limit = Some(200);
+        options.out = Some(folder.file(stop));
+        options
+    };
+    run(&mut whole, &cosine(4, "whole"))?;
+    // Stopped by the observer in the third epoch: the checkpoint of the second is what remains.
+    let data = crate::data::open("digits")?;
+    let mut stop = StopAfter { epochs: 2, done: 0 };
+    let stopped = train(&mut parts.train, &mut parts.infer, &data, &cosine(4, "parts"), &mut stop);
+    assert!(matches!(stopped, Err(Error::Interrupted)));
+    let last = folder.file("parts").join("last.safetensors");
+    let mut fresh = pair(1)?;
+    let resumed = TrainOptions { resume: Some(last.clone()), ..cosine(4, "parts") };
+    assert_eq!(run(&mut fresh, &resumed)?.epochs, 4);
+    assert_eq!(bits(&whole.train)?, bits(&fresh.train)?);
+    let read = |run: &str, file: &str| {
+        let path = folder.file(run).join(file);
+        std::fs::read(&path).map_err(|e| Error::io(&path, "read", e))
+    };
+    assert_eq!(read("whole", "last.safetensors")?, read("parts", "last.safetensors")?);
+    let lines =
+        |run| Ok::<usize, Error>(String::from_utf8_lossy(&read(run, "metrics.jsonl")?).lines().count());
+    assert_eq!((lines("whole")?, lines("parts")?), (4, 4));
+    let other = TrainOptions { seed: 9, resume: Some(last), ..cosine(4, "parts") };
+    assert!(run(&mut fresh, &other).is_err_and(|e| e.to_string().contains("resume it with seed 0")));
+    Ok(())
+}
+
+struct StopAfter {
+    epochs: usize,
+    done: usize,
+}
+
+impl Progress for StopAfter {
+    fn begin(&mut self, _title: &str, _samples: usize) {}
+    fn advance(&mut self, _so_far: &Tally) {}
+    fn end(&mut self) {}
+    fn epoch(&mut self, _record: &EpochRecord, _epochs: usize) {
+        self.done += 1;
+    }
+    fn stopped(&self) -> bool {
+        self.done == self.epochs
+    }
+}
+
+#[test]
+fn a_run_folder_holds_records_and_loadable_checkpoints() -> Result<(), Error> {
+    let folder = Folder::new("run")?;
+    let mut pair = pair(2)?;
+    let asked = TrainOptions { out: Some(folder.file("run")), test_limit: Some(100), ..options(2) };
+    let report = run(&mut pair, &asked)?;
+    let text = |file: &str| {
+        let path = folder.file("run").join(file);
+        std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "read", e))
+    };
+    let json = |text: &str| serde_json::from_str::<Value>(text).map_err(|e| Error::Internal(e.to_string()));
+    assert_eq!(json(&text("config.json")?)?["parameters"], 650);
+    let metrics = text("metrics.jsonl")?;
+    let second = json(metrics.lines().nth(1).unwrap_or_default())?;
+    assert_eq!(second["test_accuracy"].as_f64(), Some(report.last.test_accuracy));
+    assert!(second["firing_rates"]["bright"].as_f64().is_some_and(|rate| rate > 0.1));
+    let mut fresh = Session::new(linear_model().infer, 100, 1)?;
+    let metadata = checkpoint::load(&folder.file("run").join("best.safetensors"), &mut fresh)?;
+    let data = crate::data::open("digits")?;
+    let best = evaluate(&mut fresh, &data.test, Some(100), &mut Silent)?;
+    assert_eq!(Some(best.test_accuracy), metadata["test_accuracy"].as_f64());
+    assert!(run(&mut pair, &asked).is_err_and(|e| e.to_string().contains("already holds a run")));
+    Ok(())
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint() -> Result<(), Error> {
+    let folder = Folder::new("diverged")?;
+    let mut pair = pair(1)?;
+    let out = Some(folder.file("run"));
+    run(&mut pair, &TrainOptions { out: out.clone(), ..options(1) })?;
+    let mut wild = options(3);
+    (wild.recipe.optimizer, wild.out) =
+        (Optimizer::Sgd { lr: 1e38, momentum: 0.9, nesterov: false, weight_decay: 0.0 }, out);
+    wild.resume = Some(folder.file("run").join("last.safetensors"));
+    let text = run(&mut pair, &wild).map_or_else(|e| e.to_string(), |_| String::new());
+    assert!(text.contains("in epoch 2, step") && text.contains("last.safetensors"), "{text}");
+    let mut fresh = Session::new(linear_model().infer, 1, 1)?;
+    assert_eq!(checkpoint::load(&folder.file("run").join("last.safetensors"), &mut fresh)?["epoch"], 1);
+    Ok(())
+}
+
+#[test]
+fn what_does_not_fit_is_told() -> Result<(), Error> {
+    let mut pair = pair(1)?;
+    let mut data = crate::data::open("digits")?;
+    let mut message = |data: &Dataset, options: &TrainOptions| {
+        train(&mut pair.train, &mut pair.infer, data, options, &mut Silent)
+            .map_or_else(|e| e.to_string(), |_| String::new())
+    };
+    let mut large = options(1);
+    large.recipe.batch = 65;
+    assert!(message(&data, &large).contains("1 to 64"));
+    data.classes = 11;
+    assert!(message(&data, &options(1)).contains("11 classes, the model 10"));
+    data.shape = vec![64];
+    assert!(message(&data, &options(1)).contains("samples of shape [64]"));
+    Ok(())
+}
