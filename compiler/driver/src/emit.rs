@@ -120,7 +120,7 @@ impl<'a> Shown<'a> {
             all
         };
         self.set(&Emit::Plan, || plan.to_string());
-        self.set(&Emit::Kernel, || kernels.iter().map(|kernel| format!("{kernel:?}\n")).collect());
+        self.set(&Emit::Kernel, || kernels.iter().map(|kernel| format!("{kernel}\n")).collect());
         self.set(&Emit::Clif, || joined(&code.clif));
         self.set(&Emit::Asm, || joined(&code.asm));
     }

@@ -20,6 +20,7 @@ pub use snnc_plan as plan;
 
 use snnc_codegen::Code;
 use snnc_front::{Diagnostic, Model, SourceMap};
+use snnc_ir::Graph;
 use snnc_kernel::body::Kernel;
 use snnc_passes::Settings;
 use snnc_plan::{Executable, Plan, Step};
@@ -109,17 +110,35 @@ pub fn compile(
     options: &Options,
 ) -> Result<Compiled, CompileError> {
     let start = Instant::now();
-    let mut graph = snnc_front::to_graph(model, options.mode).map_err(CompileError::Diagnostics)?;
+    let graph = snnc_front::to_graph(model, options.mode).map_err(CompileError::Diagnostics)?;
     let mut shown = emit::Shown::new(&options.emit);
     shown.front(model, sources, entry)?;
+    finish(graph, recipe::of(&model.recipe), options, shown, start)
+}
+
+/// Compiles a logical graph that no file stands for: what tests do with random networks.
+///
+/// # Errors
+/// As [`compile`]; stages of the front end cannot be shown.
+pub fn compile_graph(graph: Graph, recipe: plan::Recipe, options: &Options) -> Result<Compiled, CompileError> {
+    finish(graph, recipe, options, emit::Shown::new(&options.emit), Instant::now())
+}
+
+fn finish(
+    mut graph: Graph,
+    recipe: plan::Recipe,
+    options: &Options,
+    mut shown: emit::Shown<'_>,
+    start: Instant,
+) -> Result<Compiled, CompileError> {
+    let internal = |what: String| CompileError::Internal(what);
     let settings = Settings { skip: options.skip.clone(), verify: options.verify };
     let passes = snnc_passes::run_pipeline(&mut graph, &settings, &mut |pass, graph| shown.pass(pass, graph))
-        .map_err(|error| CompileError::Internal(error.to_string()))?;
+        .map_err(|error| internal(error.to_string()))?;
     shown.graph(&graph);
-    let (plan, kernels) = snnc_kernel::lower(&graph, recipe::of(&model.recipe))
-        .map_err(|error| CompileError::Internal(error.to_string()))?;
-    let code = snnc_codegen::compile(&kernels, &shown.codegen())
-        .map_err(|error| CompileError::Internal(error.to_string()))?;
+    let (plan, kernels) = snnc_kernel::lower(&graph, recipe).map_err(|error| internal(error.to_string()))?;
+    let code =
+        snnc_codegen::compile(&kernels, &shown.codegen()).map_err(|error| internal(error.to_string()))?;
     let records = records(&plan, &kernels, &code);
     let seconds = start.elapsed().as_secs_f64();
     shown.back(&plan, &kernels, &code);
