@@ -1,2 +1,49 @@
-//! The `snnc` command.
-fn main() {}
+//! The `snnc` command: reads its arguments, asks the compiler and the runtime, reports.
+//!
+//! Results go to stdout, all else to stderr. Exit codes: 0 success, 1 the model or the request is at fault,
+//! 2 the command line is, 3 a file is, 101 snnc is.
+
+#![forbid(unsafe_code)]
+
+mod check;
+mod cli;
+mod compile;
+mod eval;
+mod failure;
+mod grad;
+mod infer;
+mod init;
+mod model;
+mod output;
+mod panic;
+mod train;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use failure::Failure;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    panic::install_hook();
+    let cli = Cli::parse();
+    cli.color.write_global();
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.report();
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), Failure> {
+    match &cli.command {
+        Command::Check(args) => check::run(args, cli.json),
+        Command::Compile(args) => compile::run(args, cli.json),
+        Command::Train(args) => train::run(args, cli.json),
+        Command::Eval(args) => eval::run(args, cli.json),
+        Command::Infer(args) => infer::run(args, cli.json),
+        Command::Grad(args) => grad::run(args, cli.json),
+        Command::Init(args) => init::run(args, cli.json),
+    }
+}

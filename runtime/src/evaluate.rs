@@ -100,7 +100,7 @@ pub fn predict(session: &mut Session, samples: &Array) -> Result<Array, Error> {
 }
 
 /// Samples one after the other, each in the input's own shape, and their number.
-fn samples_of<'a>(
+pub(crate) fn samples_of<'a>(
     session: &Session,
     array: &'a Array,
 ) -> Result<(std::borrow::Cow<'a, [f32]>, usize), Error> {

@@ -21,6 +21,7 @@ pub mod data;
 mod dense;
 mod error;
 mod evaluate;
+mod gradient;
 mod init;
 mod matmul;
 mod memory;
@@ -39,6 +40,7 @@ mod testing;
 
 pub use error::Error;
 pub use evaluate::{Evaluation, evaluate, predict};
+pub use gradient::differentiate;
 pub use init::initialise;
 pub use metrics::{EpochRecord, FiringRates, Tally};
 pub use profile::{Phase, StepTime};

@@ -340,12 +340,19 @@ fn check(train: &Session, infer: &Session, data: &Dataset, options: &TrainOption
         let found = format!("{} classes, the model {}", data.classes, plan.classes);
         return Err(Error::User(format!("data set `{}` has {found}", data.name)));
     }
+    let samples = options.limit.unwrap_or(usize::MAX).min(data.train.len());
+    if samples == 0 {
+        return Err(Error::User("there are no samples to train on".to_string()));
+    }
     let batch = options.recipe.batch;
+    if batch > samples {
+        let found = format!("larger than the data: {samples} samples to train on");
+        return Err(Error::User(format!(
+            "a batch of {batch} is {found}\n  help: give `--batch {samples}` or less"
+        )));
+    }
     if batch == 0 || batch > train.max_batch() {
         return Err(Error::User(format!("the batch must be 1 to {}, not {batch}", train.max_batch())));
-    }
-    if data.train.is_empty() || options.limit == Some(0) {
-        return Err(Error::User("there are no samples to train on".to_string()));
     }
     Ok(())
 }

@@ -1,0 +1,299 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use snnc_compiler::Emit;
+use std::path::PathBuf;
+
+/// A compiler and trainer for spiking neural networks.
+#[derive(Parser, Debug)]
+#[command(version, about, propagate_version = true, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Print one JSON object on stdout instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// When to use colours; NO_COLOR is honoured.
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub color: Color,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// In any case.
+    Always,
+    /// In no case.
+    Never,
+}
+
+impl Color {
+    /// Makes it the process's choice.
+    pub fn write_global(self) {
+        match self {
+            Color::Auto => anstream::ColorChoice::Auto.write_global(),
+            Color::Always => anstream::ColorChoice::Always.write_global(),
+            Color::Never => anstream::ColorChoice::Never.write_global(),
+        }
+    }
+}
+
+/// The subcommands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Check a model and list its layers.
+    ///
+    /// JSON: name, timesteps, classes, parameters, macs_per_timestep, layers[] of {name, kind, output, parameters,
+    /// macs_per_timestep, input}, params, warnings[].
+    Check(CheckArgs),
+    /// Compile a model to machine code, and show any stage on the way.
+    ///
+    /// JSON: name, seconds, passes[] of {mode, name, seconds, insts_before, insts_after}, kernels[] of {mode, name,
+    /// steps, scratch_bytes, code_bytes}, modes[] of {mode, seconds, arena_fixed_bytes, arena_bytes_per_sample},
+    /// emitted[] of {name, path or text}.
+    Compile(CompileArgs),
+    /// Train a model.
+    ///
+    /// JSON: test_accuracy (0 to 1), test_loss, samples (of the test part), images_per_second (of training),
+    /// peak_bytes, firing_rates, best_accuracy, epochs, seconds, out, history[].
+    Train(TrainArgs),
+    /// Measure a trained model on the test part of a data set.
+    ///
+    /// JSON: test_accuracy (0 to 1), test_loss, samples, images_per_second, peak_bytes, firing_rates.
+    Eval(EvalArgs),
+    /// Compute the logits of the samples in a .npy file.
+    ///
+    /// JSON: samples, classes, output, seconds, images_per_second, peak_bytes, firing_rates.
+    Infer(InferArgs),
+    /// One forward and backward in training mode: the loss and the gradient of every parameter by its path.
+    ///
+    /// JSON: loss, samples, gradients, output, seconds, peak_bytes, firing_rates.
+    Grad(GradArgs),
+    /// Write fresh weights.
+    ///
+    /// JSON: output, tensors, parameters, seed.
+    Init(InitArgs),
+}
+
+/// A model with its parameters.
+#[derive(Args, Debug)]
+pub struct ModelArgs {
+    /// The model.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Override a parameter of the model.
+    #[arg(short = 'D', value_name = "NAME=VALUE", value_parser = define)]
+    pub define: Vec<(String, String)>,
+}
+
+/// Reads `NAME=VALUE`.
+fn define(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => {
+            Ok((name.trim().to_owned(), value.trim().to_owned()))
+        }
+        Some(_) | None => Err("write NAME=VALUE, for example -D width=16".to_owned()),
+    }
+}
+
+/// How many threads work.
+#[derive(Args, Debug)]
+pub struct ThreadArgs {
+    /// Threads; all that the process may use where it is not given. The result does not depend on it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+impl ThreadArgs {
+    /// The number of threads.
+    pub fn count(&self) -> usize {
+        let all = || std::thread::available_parallelism().map_or(1, |n| n.get());
+        self.threads.map_or_else(all, usize::from)
+    }
+}
+
+/// Arguments of `check`.
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+}
+
+/// What to compile for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum ModeArg {
+    /// Forward with running statistics.
+    Infer,
+    /// Forward, loss and backward.
+    Train,
+    /// One after the other.
+    Both,
+}
+
+/// Arguments of `compile`.
+#[derive(Args, Debug)]
+pub struct CompileArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Stages to show: ast, model, ir, ir:after=PASS, kernel, clif, asm, plan, report.
+    #[arg(long, value_delimiter = ',', value_name = "STAGE,…")]
+    pub emit: Vec<Emit>,
+    /// What to compile for.
+    #[arg(long, value_enum, default_value_t = ModeArg::Both)]
+    pub mode: ModeArg,
+    /// Leave a pass out (one that the later ones do not need).
+    #[arg(long, value_delimiter = ',', value_name = "PASS,…")]
+    pub skip: Vec<String>,
+    /// Check the tensor IR after every pass.
+    #[arg(long)]
+    pub verify: bool,
+    /// Write each stage to a file of this directory instead of stdout.
+    #[arg(short = 'o', long = "output", value_name = "DIR")]
+    pub output: Option<PathBuf>,
+}
+
+/// Arguments of `train`.
+#[derive(Args, Debug)]
+pub struct TrainArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// `digits`, or a directory with MNIST or CIFAR files; the model's own where it is not given.
+    #[arg(long, value_name = "NAME|DIR")]
+    pub data: Option<String>,
+    /// Epochs, instead of the model's.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub epochs: Option<u32>,
+    /// Samples of a step, instead of the model's.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: Option<u32>,
+    /// The learning rate, instead of the model's.
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub lr: Option<f64>,
+    /// Decides the first weights, the order of the samples and their augmentation.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    #[command(flatten)]
+    pub threads: ThreadArgs,
+    /// The directory of the run, which must not hold one yet; `runs/<name>` with a number where it is not given.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Use only the first samples of the training part.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+    /// Use only the first samples of the test part.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub test_limit: Option<u32>,
+}
+
+/// Reads a learning rate.
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
+        Ok(_) | Err(_) => Err("a learning rate is a number, at least 0".to_owned()),
+    }
+}
+
+/// Arguments of `eval`.
+#[derive(Args, Debug)]
+pub struct EvalArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// The weights, as `train` and `init` write them.
+    #[arg(long, value_name = "FILE")]
+    pub weights: PathBuf,
+    /// `digits`, or a directory with MNIST or CIFAR files; the model's own where it is not given.
+    #[arg(long, value_name = "NAME|DIR")]
+    pub data: Option<String>,
+    /// Samples that are computed together, instead of the model's.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: Option<u32>,
+    #[command(flatten)]
+    pub threads: ThreadArgs,
+    /// Use only the first samples of the test part.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+}
+
+/// Arguments of `infer`.
+#[derive(Args, Debug)]
+pub struct InferArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// The weights, as `train` and `init` write them.
+    #[arg(long, value_name = "FILE")]
+    pub weights: PathBuf,
+    /// Samples, one after the other along the first axis.
+    #[arg(long, value_name = "X.npy")]
+    pub input: PathBuf,
+    /// Where the logits go: f32, samples × classes.
+    #[arg(long, value_name = "Y.npy")]
+    pub output: PathBuf,
+    /// Samples that are computed together, instead of the model's.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: Option<u32>,
+    #[command(flatten)]
+    pub threads: ThreadArgs,
+}
+
+/// Arguments of `grad`.
+#[derive(Args, Debug)]
+pub struct GradArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// The weights, as `train` and `init` write them.
+    #[arg(long, value_name = "FILE")]
+    pub weights: PathBuf,
+    /// Samples, one after the other along the first axis: one batch.
+    #[arg(long, value_name = "X.npy")]
+    pub input: PathBuf,
+    /// The class of each sample: integers.
+    #[arg(long, value_name = "Y.npy")]
+    pub labels: PathBuf,
+    /// Where the gradients go, each under its parameter's path.
+    #[arg(long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Where the loss goes: `{"loss": …}`.
+    #[arg(long, value_name = "FILE")]
+    pub loss_output: Option<PathBuf>,
+    #[command(flatten)]
+    pub threads: ThreadArgs,
+}
+
+/// Arguments of `init`.
+#[derive(Args, Debug)]
+pub struct InitArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Decides the weights.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Where the weights go.
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub output: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn overrides_are_split_at_the_first_equals_sign() {
+        assert_eq!(define("data=a=b"), Ok(("data".to_owned(), "a=b".to_owned())));
+        assert!(define("width").is_err() && define("=3").is_err());
+    }
+
+    #[test]
+    fn a_learning_rate_is_finite() {
+        assert_eq!(rate("1e-3"), Ok(1e-3));
+        assert!(rate("nan").is_err() && rate("-1").is_err() && rate("x").is_err());
+    }
+}

@@ -1,0 +1,162 @@
+//! `snnc compile`: machine code for inference, training or both, and any stage on the way.
+
+use crate::cli::{CompileArgs, ModeArg};
+use crate::failure::Failure;
+use crate::{model, output};
+use serde_json::{Value, json};
+use snnc_compiler::{Compiled, Emit, Mode, Options};
+use std::path::Path;
+
+/// Compiles the model and shows what was asked for.
+pub fn run(args: &CompileArgs, as_json: bool) -> Result<(), Failure> {
+    let loaded = model::load(&args.model)?;
+    let modes: &[Mode] = match args.mode {
+        ModeArg::Infer => &[Mode::Infer],
+        ModeArg::Train => &[Mode::Train],
+        ModeArg::Both => &[Mode::Infer, Mode::Train],
+    };
+    let mut results = Vec::new();
+    for (at, &mode) in modes.iter().enumerate() {
+        // The syntax tree and the model are the same in both modes.
+        let shown = |emit: &&Emit| at == 0 || !matches!(emit, Emit::Ast | Emit::Model);
+        let emit = args.emit.iter().filter(shown).cloned().collect();
+        let options = Options { mode, skip: args.skip.clone(), emit, verify: args.verify };
+        results.push((mode, model::compile(&loaded, &options)?));
+    }
+    let stages = stages(&loaded.model.name, &results);
+    if let Some(folder) = &args.output {
+        write_stages(folder, &stages)?;
+    }
+    if as_json {
+        return output::json(&summary(&loaded.model.name, &results, &stages, args.output.as_deref()));
+    }
+    let mut text = String::new();
+    if args.output.is_none() {
+        for stage in &stages {
+            if stages.len() > 1 {
+                text.push_str(&format!("; {}\n", stage.file));
+            }
+            text.push_str(&stage.text);
+            if !stage.text.ends_with('\n') {
+                text.push('\n');
+            }
+        }
+    }
+    output::text(&text)?;
+    for (mode, compiled) in &results {
+        output::note(&line(&loaded.model.name, *mode, compiled));
+    }
+    Ok(())
+}
+
+/// A stage to show.
+struct Stage {
+    /// The name of its file.
+    file: String,
+    /// Its text.
+    text: String,
+}
+
+fn word(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Infer => "infer",
+        Mode::Train => "train",
+    }
+}
+
+fn stages(network: &str, results: &[(Mode, Compiled)]) -> Vec<Stage> {
+    let mut stages = Vec::new();
+    for (mode, compiled) in results {
+        for emitted in &compiled.emitted {
+            let mode = word(*mode);
+            let file = match emitted.name.as_str() {
+                name @ ("ast" | "model") => format!("{network}.{name}.txt"),
+                name if name.starts_with("ir") => format!("{network}.{mode}.{name}.snnir"),
+                "asm" => format!("{network}.{mode}.s"),
+                name @ "report" => format!("{network}.{mode}.{name}.txt"),
+                name => format!("{network}.{mode}.{name}"),
+            };
+            stages.push(Stage { file, text: emitted.text.clone() });
+        }
+    }
+    stages
+}
+
+fn write_stages(folder: &Path, stages: &[Stage]) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder)
+        .map_err(|error| Failure::File(format!("cannot create {}: {error}", folder.display())))?;
+    for stage in stages {
+        let path = folder.join(&stage.file);
+        output::file(&path, stage.text.as_bytes())?;
+        output::note(&format!("wrote {}", path.display()));
+    }
+    Ok(())
+}
+
+/// What one mode came to, in a line.
+fn line(network: &str, mode: Mode, compiled: &Compiled) -> String {
+    let code: usize = compiled.kernels.iter().map(|kernel| kernel.code_bytes).sum();
+    let arena = &compiled.executable.plan.arena;
+    format!(
+        "{network} for {}: {:.2} s, {} kernels, {} KiB of machine code, {:.1} MiB + {:.2} MiB per sample",
+        word(mode),
+        compiled.seconds,
+        compiled.kernels.len(),
+        code.div_ceil(1024),
+        mebibytes(arena.fixed),
+        mebibytes(arena.per_sample),
+    )
+}
+
+fn mebibytes(bytes: usize) -> f64 {
+    bytes as f64 / (1 << 20) as f64
+}
+
+fn summary(network: &str, results: &[(Mode, Compiled)], stages: &[Stage], folder: Option<&Path>) -> Value {
+    let mut passes = Vec::new();
+    let mut kernels = Vec::new();
+    let mut modes = Vec::new();
+    for (mode, compiled) in results {
+        let mode = word(*mode);
+        passes.extend(compiled.passes.iter().map(|pass| {
+            json!({
+                "mode": mode,
+                "name": pass.name,
+                "seconds": pass.seconds,
+                "insts_before": pass.insts_before,
+                "insts_after": pass.insts_after,
+            })
+        }));
+        kernels.extend(compiled.kernels.iter().map(|kernel| {
+            json!({
+                "mode": mode,
+                "name": kernel.name,
+                "steps": kernel.steps,
+                "scratch_bytes": kernel.scratch_bytes,
+                "code_bytes": kernel.code_bytes,
+            })
+        }));
+        let arena = &compiled.executable.plan.arena;
+        modes.push(json!({
+            "mode": mode,
+            "seconds": compiled.seconds,
+            "arena_fixed_bytes": arena.fixed,
+            "arena_bytes_per_sample": arena.per_sample,
+        }));
+    }
+    let emitted: Vec<Value> = stages
+        .iter()
+        .map(|stage| match folder {
+            Some(folder) => json!({"name": stage.file, "path": folder.join(&stage.file)}),
+            None => json!({"name": stage.file, "text": stage.text}),
+        })
+        .collect();
+    json!({
+        "name": network,
+        "seconds": results.iter().map(|(_, compiled)| compiled.seconds).sum::<f64>(),
+        "passes": passes,
+        "kernels": kernels,
+        "modes": modes,
+        "emitted": emitted,
+    })
+}
