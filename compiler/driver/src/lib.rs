@@ -120,7 +120,11 @@ pub fn compile(
 ///
 /// # Errors
 /// As [`compile`]; stages of the front end cannot be shown.
-pub fn compile_graph(graph: Graph, recipe: plan::Recipe, options: &Options) -> Result<Compiled, CompileError> {
+pub fn compile_graph(
+    graph: Graph,
+    recipe: plan::Recipe,
+    options: &Options,
+) -> Result<Compiled, CompileError> {
     finish(graph, recipe, options, emit::Shown::new(&options.emit), Instant::now())
 }
 
