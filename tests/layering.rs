@@ -32,7 +32,18 @@ const WALLS: &[(&str, &str, &[&str])] = &[
 ];
 
 /// Modules that are one thing in several files and name each other; every other module has its place in an order.
-const KNOTS: &[(&str, &[&str])] = &[];
+const KNOTS: &[(&str, &[&str])] = &[
+    // An operation says in which stages of a graph it may stand.
+    ("snnc-ir", &["graph", "op"]),
+    // Diagnostics point into sources, which are parsed for what they include, which has faults to tell.
+    ("snnc-front", &["diagnostic", "parse", "source", "syntax"]),
+    // The evaluator: blocks call layers and neurons, whose arguments are expressions.
+    ("snnc-front", &["args", "eval", "expand", "layers", "neuron", "resolve"]),
+    // Buffers are placed on the draft that lowering makes.
+    ("snnc-kernel", &["assign_buffers", "lower"]),
+    // The target's errors are those of code generation.
+    ("snnc-codegen", &["code", "isa"]),
+];
 
 const LONGEST_FILE: usize = 600;
 const LONGEST_FUNCTION: usize = 100;
@@ -197,13 +208,12 @@ fn modules_of_a_crate_have_an_order() {
             knots(&module_graph(&root().join(folder).join("src"))).into_iter().map(|k| (name.to_string(), k))
         })
         .collect();
-    let known: BTreeSet<(String, BTreeSet<String>)> = KNOTS
-        .iter()
-        .map(|(name, modules)| (name.to_string(), modules.iter().map(|m| m.to_string()).collect()))
-        .collect();
-    let new: Vec<_> = found.difference(&known).collect();
+    let within = |(name, knot): &(String, BTreeSet<String>), (known, modules): &(&str, &[&str])| {
+        name == known && knot.iter().all(|module| modules.contains(&module.as_str()))
+    };
+    let new: Vec<_> = found.iter().filter(|knot| !KNOTS.iter().any(|known| within(knot, known))).collect();
     assert!(new.is_empty(), "modules that import each other in a circle: {new:#?}");
-    let stale: Vec<_> = known.difference(&found).collect();
+    let stale: Vec<_> = KNOTS.iter().filter(|known| !found.iter().any(|knot| within(knot, known))).collect();
     assert!(stale.is_empty(), "no longer a circle, take it off KNOTS: {stale:#?}");
 }
 
