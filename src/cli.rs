@@ -144,7 +144,7 @@ pub struct CompileArgs {
     /// What to compile for.
     #[arg(long, value_enum, default_value_t = ModeArg::Both)]
     pub mode: ModeArg,
-    /// Leave a pass out (one that the later ones do not need).
+    /// Leave passes out that the later ones do not need.
     #[arg(long, value_delimiter = ',', value_name = "PASS,…")]
     pub skip: Vec<String>,
     /// Check the tensor IR after every pass.
@@ -170,7 +170,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch: Option<u32>,
     /// The learning rate, instead of the model's.
-    #[arg(long, value_name = "RATE", value_parser = rate)]
+    #[arg(long, value_name = "RATE", value_parser = rate, allow_negative_numbers = true)]
     pub lr: Option<f64>,
     /// Decides the first weights, the order of the samples and their augmentation.
     #[arg(long, value_name = "N", default_value_t = 0)]

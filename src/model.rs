@@ -71,6 +71,7 @@ pub fn compile(loaded: &Loaded, options: &Options) -> Result<Compiled, Failure> 
         CompileError::Diagnostics(diagnostics) => {
             Failure::Model(front::render(&loaded.sources, &diagnostics, stderr_has_color()))
         }
+        CompileError::Options(what) => Failure::User(what),
         CompileError::Internal(what) => Failure::Internal(what),
     })
 }

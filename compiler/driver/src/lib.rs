@@ -22,7 +22,7 @@ use snnc_codegen::Code;
 use snnc_front::{Diagnostic, Model, SourceMap};
 use snnc_ir::Graph;
 use snnc_kernel::body::Kernel;
-use snnc_passes::Settings;
+use snnc_passes::{PipelineError, Settings};
 use snnc_plan::{Executable, Plan, Step};
 use std::collections::HashMap;
 use std::fmt;
@@ -51,8 +51,10 @@ impl Options {
 /// Why a model was not compiled.
 #[derive(Clone, Debug)]
 pub enum CompileError {
-    /// The model or the options are at fault.
+    /// The model is at fault.
     Diagnostics(Vec<Diagnostic>),
+    /// The options are at fault: a pass that does not exist, or cannot be left out.
+    Options(String),
     /// The compiler is at fault, or this machine has no code generator.
     Internal(String),
 }
@@ -63,7 +65,7 @@ impl fmt::Display for CompileError {
             CompileError::Diagnostics(all) => {
                 all.iter().try_for_each(|d| writeln!(f, "error[{}]: {}", d.slug, d.message))
             }
-            CompileError::Internal(what) => f.write_str(what),
+            CompileError::Options(what) | CompileError::Internal(what) => f.write_str(what),
         }
     }
 }
@@ -101,8 +103,8 @@ pub struct Compiled {
 /// Compiles a checked model. `sources` and `entry` are where it came from (for `Emit::Ast`).
 ///
 /// # Errors
-/// Diagnostics for what cannot be compiled for this mode or an unknown pass name; an internal error where a
-/// stage breaks its own rules.
+/// Diagnostics for what cannot be compiled for this mode; the pass that cannot be left out; an internal error
+/// where a stage breaks its own rules.
 pub fn compile(
     model: &Model,
     sources: &SourceMap,
@@ -138,7 +140,12 @@ fn finish(
     let internal = |what: String| CompileError::Internal(what);
     let settings = Settings { skip: options.skip.clone(), verify: options.verify };
     let passes = snnc_passes::run_pipeline(&mut graph, &settings, &mut |pass, graph| shown.pass(pass, graph))
-        .map_err(|error| internal(error.to_string()))?;
+        .map_err(|error| match error {
+            PipelineError::UnknownPass(_) | PipelineError::Required(_) => {
+                CompileError::Options(error.to_string())
+            }
+            PipelineError::Broken { .. } => internal(error.to_string()),
+        })?;
     shown.graph(&graph);
     let (plan, kernels) = snnc_kernel::lower(&graph, recipe).map_err(|error| internal(error.to_string()))?;
     let code =

@@ -1,0 +1,115 @@
+//! `snnc check` and `snnc compile` on the models that come with snnc.
+
+#[path = "support/command.rs"]
+mod command;
+
+use command::{Folder, snnc};
+
+#[test]
+fn resnet19_has_the_published_counts() {
+    let ten = snnc(&["check", "models/resnet19.snn", "--json"]).json();
+    assert_eq!(ten["parameters"], 12_630_858);
+    assert_eq!(ten["macs_per_timestep"], 2_216_495_616u64);
+    let hundred = snnc(&["check", "models/resnet19.snn", "-D", "classes=100", "--json"]).json();
+    assert_eq!(hundred["parameters"], 12_653_988);
+    assert_eq!(hundred["macs_per_timestep"], 2_216_518_656u64);
+    let small = ["-D", "stem=16", "-D", "width=32", "-D", "hidden=64"];
+    let small = snnc(&[&["check", "models/resnet19.snn", "--json"][..], &small].concat()).json();
+    assert_eq!(small["parameters"], 792_282);
+}
+
+#[test]
+fn every_model_is_checked_and_compiled() {
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/models")).expect("models") {
+        let name = entry.expect("an entry").file_name().to_string_lossy().into_owned();
+        if name.ends_with(".snn") {
+            let path = format!("models/{name}");
+            let checked = snnc(&["check", &path, "--json"]).json();
+            let layers = checked["layers"].as_array().expect("layers");
+            let sum: u64 = layers.iter().map(|layer| layer["parameters"].as_u64().expect("a number")).sum();
+            assert_eq!(checked["parameters"], sum);
+            let compiled = snnc(&["compile", &path, "--json"]).json();
+            assert!(!compiled["kernels"].as_array().expect("kernels").is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_line_per_layer_tells_what_comes_in() {
+    let run = snnc(&["check", "models/digits.snn"]);
+    let lines: Vec<&str> = run.succeeds().stdout.lines().collect();
+    let line = |name: &str| {
+        let line = lines.iter().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name}"));
+        line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(line("stem.unit.conv").last().map(String::as_str), Some("real"));
+    assert_eq!(line("body.unit.conv").last().map(String::as_str), Some("spikes"));
+    assert!(lines.last().is_some_and(|last| last.contains("25,978 parameters")), "{}", run.stdout);
+}
+
+#[test]
+fn every_stage_can_be_shown() {
+    let all = "ast,model,ir,ir:after=autodiff,kernel,clif,asm,plan,report";
+    let run = snnc(&["compile", "models/digits.snn", "--mode", "train", "--emit", all]);
+    let parts = [
+        "network digits",
+        "graph @digits stage=packed mode=train",
+        "stage=logical",
+        "function",
+        "plan @digits",
+    ];
+    for part in parts {
+        assert!(run.succeeds().stdout.contains(part), "no `{part}`");
+    }
+    let folder = Folder::new("stages");
+    let out = folder.file("out");
+    let run = snnc(&["compile", "models/digits.snn", "--emit", "ir,plan,ast", "-o", &out]);
+    assert!(run.succeeds().stdout.is_empty(), "{}", run.stdout);
+    let mut names: Vec<String> = std::fs::read_dir(&out)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    let expected = [
+        "digits.ast.txt",
+        "digits.infer.ir.snnir",
+        "digits.infer.plan",
+        "digits.train.ir.snnir",
+        "digits.train.plan",
+    ];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn optional_passes_can_be_left_out() {
+    for pass in ["hoist-static", "fold-norm", "simplify", "cse", "dce", "fuse-time"] {
+        let run = snnc(&["compile", "models/digits.snn", "--skip", pass, "--verify", "--json"]);
+        let passes = &run.json()["passes"];
+        let ran = passes.as_array().expect("passes").iter().any(|row| row["name"] == pass);
+        assert!(!ran, "{pass} ran");
+    }
+}
+
+#[test]
+fn the_samples_of_the_readme_are_true() {
+    let readme =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("a readme");
+    let sample = readme
+        .split("```")
+        .skip(1)
+        .step_by(2)
+        .find(|block| block.contains("network "))
+        .expect("a model in the readme");
+    let folder = Folder::new("readme");
+    let path = folder.write("sample.snn", sample);
+    snnc(&["compile", &path]).succeeds();
+    for subcommand in ["check", "compile", "train", "eval", "infer", "grad", "init"] {
+        let help = snnc(&[subcommand, "--help"]);
+        assert!(readme.contains(&format!("snnc {subcommand}")), "{subcommand}");
+        let row = format!("| `{subcommand}` |");
+        assert!(
+            readme.contains(&row) && help.succeeds().stdout.contains("JSON:"),
+            "{subcommand} has no keys"
+        );
+    }
+}
