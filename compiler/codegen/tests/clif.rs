@@ -37,29 +37,31 @@ fn a_row_of_five_lanes() {
 
     block1(v9: i64):
         v10 = iconst.i64 21
-        v11 = ireduce.i32 v10  ; v10 = 21
-        v12 = splat.i32x4 v11
-        v13 = vconst.i32x4 const0
-        v14 = band v12, v13  ; v13 = const0
-        v15 = icmp eq v14, v13  ; v13 = const0
-        v16 = load.f32x4 notrap readonly region0 v6+28
-        v17 = bitcast.i32x4 little v16
-        v18 = band v17, v15
-        v19 = bitcast.f32x4 little v18
-        v20 = iconst.i64 4
-        v21 = ushr v10, v20  ; v10 = 21, v20 = 4
-        v22 = iconst.i64 1
-        v23 = band v21, v22  ; v22 = 1
-        v24 = bmask.i32 v23
-        v25 = load.f32 notrap readonly region0 v6+44
-        v26 = f32const 0.0
-        v27 = select v24, v25, v26  ; v26 = 0.0
-        store notrap region1 v19, v7+12
-        store notrap region1 v27, v7+28
-        v28 = iconst.i64 1
-        v29 = iadd v9, v28  ; v28 = 1
-        v30 = icmp ult v29, v2
-        brif v30, block1(v29), block2
+        v11 = iconcat.i64 v6, v6
+        v12, v13 = isplit v11
+        v14 = ireduce.i32 v10  ; v10 = 21
+        v15 = splat.i32x4 v14
+        v16 = vconst.i32x4 const0
+        v17 = band v15, v16  ; v16 = const0
+        v18 = icmp eq v17, v16  ; v16 = const0
+        v19 = load.f32x4 notrap readonly can_move region0 v12+28
+        v20 = bitcast.i32x4 little v19
+        v21 = band v20, v18
+        v22 = bitcast.f32x4 little v21
+        v23 = iconst.i64 4
+        v24 = ushr v10, v23  ; v10 = 21, v23 = 4
+        v25 = iconst.i64 1
+        v26 = band v24, v25  ; v25 = 1
+        v27 = bmask.i32 v26
+        v28 = load.f32 notrap readonly can_move region0 v12+44
+        v29 = f32const 0.0
+        v30 = select v27, v28, v29  ; v29 = 0.0
+        store notrap region1 v22, v7+12
+        store notrap region1 v30, v7+28
+        v31 = iconst.i64 1
+        v32 = iadd v9, v31  ; v31 = 1
+        v33 = icmp ult v32, v2
+        brif v33, block1(v32), block2
 
     block2:
         return

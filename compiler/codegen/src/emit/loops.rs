@@ -23,7 +23,7 @@ impl Emitter<'_, '_> {
         let some = self.builder.ins().icmp(IntCC::UnsignedLessThan, begin, end);
         let (body, after) = self.open(Some(some), begin);
         self.task = self.param(body, 0);
-        self.nested(0, |e| e.stmts(&e.kernel.body));
+        self.nested(0, false, |e| e.stmts(&e.kernel.body));
         let one = self.constant(1);
         let next = self.builder.ins().iadd(self.task, one);
         let more = self.builder.ins().icmp(IntCC::UnsignedLessThan, next, end);
@@ -54,12 +54,13 @@ impl Emitter<'_, '_> {
     }
 
     /// A loop's body.
-    fn nested(&mut self, floor: usize, body: impl FnOnce(&mut Self)) {
-        let outside = std::mem::replace(&mut self.floor, floor);
+    fn nested(&mut self, floor: usize, over_bits: bool, body: impl FnOnce(&mut Self)) {
+        let outside = (self.floor, self.over_bits);
+        (self.floor, self.over_bits) = (floor, over_bits);
         self.depth += 1;
         body(self);
         self.depth -= 1;
-        self.floor = outside;
+        (self.floor, self.over_bits) = outside;
         // What changed in the loop no longer does, but may differ from turn to turn of the loop around it.
         for depth in &mut self.reg_depth {
             *depth = self.depth.min(*depth);
@@ -80,7 +81,13 @@ impl Emitter<'_, '_> {
     fn stmt(&mut self, stmt: &Stmt) {
         match stmt {
             Stmt::SetIndex(reg, index) => {
-                let (value, depth) = self.index_depth(index);
+                let value = self.index(index);
+                // A constant stays one, for what is computed from it.
+                let (value, depth) = if matches!(index, Index::Const(_)) {
+                    (value, 0)
+                } else {
+                    (self.anchor(value), self.depth)
+                };
                 self.set(*reg, 0, value);
                 self.reg_depth[reg.0 as usize] = depth;
             }
@@ -182,7 +189,7 @@ impl Emitter<'_, '_> {
         let (body, after) = self.open(guard, first);
         let counter = self.param(body, 0);
         let floor = if certain { self.floor } else { self.depth };
-        self.nested(floor, |e| {
+        self.nested(floor, false, |e| {
             e.set_counter(reg, counter);
             e.stmts(stmts);
         });
@@ -230,7 +237,7 @@ impl Emitter<'_, '_> {
         self.builder.switch_to_block(body);
         self.builder.seal_block(body);
         // What left the loop would run without a turn.
-        self.nested(self.depth + 1, |e| {
+        self.nested(self.depth + 1, true, |e| {
             let bit = e.builder.ins().ctz(left);
             e.set_counter(reg, bit);
             e.stmts(stmts);

@@ -7,10 +7,11 @@
 use super::Emitter;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
-    AliasRegion, AliasRegionData, InstBuilder, MemFlagsData, Value, immediates::Offset32, types,
+    AliasRegion, AliasRegionData, InstBuilder, InstructionData, MemFlagsData, Opcode, Value,
+    immediates::Offset32, types,
 };
 use cranelift_frontend::FunctionBuilder;
-use snnc_kernel::body::{Access, Compare, Condition, Index, Kernel, Slot};
+use snnc_kernel::body::{Access, Compare, Condition, Index, Kernel, Reg, Slot};
 
 /// Bytes of an element of a slot.
 const ELEMENT: i64 = 4;
@@ -138,26 +139,31 @@ impl Memory {
 }
 
 impl Emitter<'_, '_> {
-    /// The place of an element. Loads that may move become operands of arithmetic, and leave the loops they do not
-    /// depend on. A `single` element may where that is safe. A row may only where it depends on the innermost loop,
-    /// so that it does not leave it: it takes up to half of the registers, and keeping one across a loop is for
-    /// the kernel to say.
+    /// The place of an element. A load that may move becomes an operand of arithmetic, stands beside its use, and
+    /// leaves the loops it does not depend on.
+    ///
+    /// A `single` element may move where that is safe. A row always may, but not out of the loop around: it takes up
+    /// to half of the registers, and keeping one across a loop is for the kernel to say. Loops over bits are so
+    /// short that the bit's part of the sum goes into the instruction's operand instead.
     pub(super) fn address(&mut self, slot: Slot, index: &Index, single: bool) -> Address {
         let linear = self.linear(index).scaled(ELEMENT);
-        let movable = linear.depth() >= if single { self.floor } else { self.depth };
+        let depth = linear.depth();
         let SlotMemory { base, region, readonly } = self.slots[slot.0 as usize];
-        let mut flags = MemFlagsData::new().with_notrap().with_alias_region(Some(region));
-        if readonly {
-            flags = flags.with_readonly();
-            if movable {
-                flags = flags.with_can_move();
-            }
-        }
         // The widest row lies within 128 bytes of the constant.
         let fits = linear.constant.checked_add(128).is_some_and(|c| i32::try_from(c).is_ok())
             && i32::try_from(linear.constant).is_ok();
         let (offset, rest) = if fits { (linear.constant as i32, 0) } else { (0, linear.constant) };
-        let base = self.sum(Some(base), Linear { terms: linear.terms, constant: rest });
+        let mut base = self.sum(Some(base), Linear { terms: linear.terms, constant: rest });
+        let mut flags = MemFlagsData::new().with_notrap().with_alias_region(Some(region));
+        if readonly {
+            flags = flags.with_readonly();
+            if !single || depth >= self.floor {
+                flags = flags.with_can_move();
+            }
+            if !single && (depth < self.depth || !self.over_bits) {
+                base = self.anchor(base);
+            }
+        }
         Address { base, offset, flags }
     }
 
@@ -168,7 +174,7 @@ impl Emitter<'_, '_> {
     }
 
     /// The value of an index, and the depth of a loop that it changes in.
-    pub(super) fn index_depth(&mut self, index: &Index) -> (Value, usize) {
+    fn index_depth(&mut self, index: &Index) -> (Value, usize) {
         let linear = self.linear(index);
         let depth = linear.depth();
         (self.sum(None, linear), depth)
@@ -207,7 +213,7 @@ impl Emitter<'_, '_> {
     fn linear(&mut self, index: &Index) -> Linear {
         match index {
             Index::Const(constant) => Linear { terms: Vec::new(), constant: *constant },
-            Index::Reg(reg) => Linear::of(self.get_scalar(*reg), self.reg_depth[reg.0 as usize]),
+            Index::Reg(reg) => self.register(*reg),
             Index::Task => Linear::of(self.task, 1),
             Index::Batch => Linear::of(self.batch, 0),
             Index::Add(a, b) => self.linear(a).plus(self.linear(b)),
@@ -226,6 +232,20 @@ impl Emitter<'_, '_> {
         }
     }
 
+    /// A register: its constant, if that is what was set.
+    fn register(&mut self, reg: Reg) -> Linear {
+        let value = self.get_scalar(reg);
+        let dfg = &self.builder.func.dfg;
+        let constant = dfg.value_def(value).inst().and_then(|inst| match dfg.insts[inst] {
+            InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } => Some(imm.bits()),
+            _ => None,
+        });
+        match constant {
+            Some(constant) => Linear { terms: Vec::new(), constant },
+            None => Linear::of(value, self.reg_depth[reg.0 as usize]),
+        }
+    }
+
     fn product(&mut self, a: &Index, b: &Index) -> Linear {
         let (left, right) = (self.linear(a), self.linear(b));
         if left.terms.is_empty() {
@@ -234,8 +254,7 @@ impl Emitter<'_, '_> {
         if right.terms.is_empty() {
             return left.scaled(right.constant);
         }
-        // One of them may turn out to be the constant 0.
-        let depth = left.depth().min(right.depth());
+        let depth = left.depth().max(right.depth());
         let (left, right) = (self.sum(None, left), self.sum(None, right));
         Linear::of(self.builder.ins().imul(left, right), depth)
     }
@@ -268,6 +287,14 @@ impl Emitter<'_, '_> {
         let ins = self.builder.ins();
         let value = if smaller { ins.smin(a, b) } else { ins.smax(a, b) };
         Linear::of(value, in_a.max(in_b))
+    }
+
+    /// The same value, computed here. Cranelift computes what has no effect where it is used, and takes it out of one
+    /// loop only if a constant is involved: a sum over the counters of six loops would be made anew in the fifth.
+    /// An instruction of two results stays where it is, and so does what needs it; this one is no machine code.
+    pub(super) fn anchor(&mut self, value: Value) -> Value {
+        let pair = self.builder.ins().iconcat(value, value);
+        self.builder.ins().isplit(pair).0
     }
 
     /// The truth of a condition.

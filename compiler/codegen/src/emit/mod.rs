@@ -67,6 +67,8 @@ struct Emitter<'k, 'f> {
     /// Loops around the innermost branch, or loop of perhaps no turn, that the current statement is in: a load may
     /// leave the loops further in, but none of these, where it could be one that never runs and be out of bounds.
     floor: usize,
+    /// Whether the innermost loop is one over set bits.
+    over_bits: bool,
 }
 
 impl<'k, 'f> Emitter<'k, 'f> {
@@ -85,6 +87,7 @@ impl<'k, 'f> Emitter<'k, 'f> {
             task: batch,
             depth: 0,
             floor: 0,
+            over_bits: false,
         }
     }
 

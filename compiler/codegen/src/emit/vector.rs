@@ -143,8 +143,8 @@ impl Emitter<'_, '_> {
             Lanes::Unary(unary, lanes) => {
                 let value = self.chunk(lanes, chunk);
                 match unary {
-                    Unary::Neg => self.builder.ins().fneg(value),
-                    Unary::Abs => self.builder.ins().fabs(value),
+                    Unary::Neg => self.signs(value, chunk, true),
+                    Unary::Abs => self.signs(value, chunk, false),
                     Unary::Sqrt => self.builder.ins().sqrt(value),
                     Unary::Exp => self.call(self.math.exp, value, chunk),
                     Unary::Ln => self.call(self.math.ln, value, chunk),
@@ -152,6 +152,27 @@ impl Emitter<'_, '_> {
             }
             Lanes::Select(mask, a, b) => self.select(mask, a, b, chunk),
         }
+    }
+
+    /// The signs flipped, or cleared. A mask from memory is less work than the one Cranelift would make of each
+    /// vector anew.
+    fn signs(&mut self, value: Value, chunk: Chunk, flip: bool) -> Value {
+        if !chunk.vector {
+            return if flip { self.builder.ins().fneg(value) } else { self.builder.ins().fabs(value) };
+        }
+        let sign = 0x8000_0000u32;
+        let mask = self.constants([if flip { sign } else { !sign }; 4]);
+        let bits = self.builder.ins().bitcast(types::I32X4, reinterpret(), value);
+        let bits =
+            if flip { self.builder.ins().bxor(bits, mask) } else { self.builder.ins().band(bits, mask) };
+        self.builder.ins().bitcast(types::F32X4, reinterpret(), bits)
+    }
+
+    /// Four constants.
+    fn constants(&mut self, lanes: [u32; 4]) -> Value {
+        let bytes: Vec<u8> = lanes.into_iter().flat_map(u32::to_le_bytes).collect();
+        let constant = self.builder.func.dfg.constants.insert(ConstantData::from(bytes));
+        self.builder.ins().vconst(types::I32X4, constant)
     }
 
     fn in_all(&mut self, value: Value, chunk: Chunk) -> Value {
@@ -225,9 +246,7 @@ impl Emitter<'_, '_> {
         }
         let half = self.builder.ins().ireduce(types::I32, word);
         let copies = self.builder.ins().splat(types::I32X4, half);
-        let bytes: Vec<u8> = (0..4).flat_map(|i| (1u32 << (chunk.lane + i)).to_le_bytes()).collect();
-        let own = self.builder.func.dfg.constants.insert(ConstantData::from(bytes));
-        let own = self.builder.ins().vconst(types::I32X4, own);
+        let own = self.constants([0, 1, 2, 3].map(|i| 1 << (chunk.lane + i)));
         let kept = self.builder.ins().band(copies, own);
         self.builder.ins().icmp(IntCC::Equal, kept, own)
     }
