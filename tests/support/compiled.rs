@@ -20,6 +20,17 @@ pub fn model(path: &str, defines: &[(&str, &str)]) -> (Model, SourceMap) {
     }
 }
 
+/// The text of a model, compiled for a mode, with memory and threads for `batch` samples.
+pub fn session_of(text: &str, mode: Mode, batch: usize) -> Session {
+    let sources = SourceMap::single("inline.snn", text);
+    let model = match analyze(&sources, "inline.snn", &[]) {
+        Ok(model) => model,
+        Err(faults) => panic!("{}", render(&sources, &faults, false)),
+    };
+    let compiled = compile(&model, &sources, "inline.snn", &Options::new(mode)).expect("it compiles");
+    Session::new(compiled.executable, batch, 0).expect("it fits")
+}
+
 /// The model compiled for a mode, with stages to look at.
 pub fn compiled(path: &str, defines: &[(&str, &str)], mode: Mode, emit: &[Emit]) -> Compiled {
     let (model, sources) = model(path, defines);
