@@ -17,7 +17,8 @@ fn main() {
     let defines: Vec<(String, String)> =
         defines.iter().filter_map(|d| d.split_once('=')).map(|(n, v)| (n.into(), v.into())).collect();
     let sources = SourceMap::load(file, &mut |name| std::fs::read_to_string(name).map_err(|e| e.to_string()));
-    let model = analyze(&sources, file, &defines).unwrap_or_else(|e| panic!("{}", render(&sources, &e, false)));
+    let model =
+        analyze(&sources, file, &defines).unwrap_or_else(|e| panic!("{}", render(&sources, &e, false)));
     for mode in [Mode::Infer, Mode::Train] {
         let compiled = compile(&model, &sources, file, &Options::new(mode)).expect("it compiles");
         let mut session = Session::new(compiled.executable, batch, 0).expect("memory");
@@ -38,7 +39,7 @@ fn run(session: &mut Session, mode: Mode, batch: usize) {
         let labels: Vec<i32> = (0..batch as i32).map(|i| i % 10).collect();
         session.set_labels(&labels).expect("labels");
     }
-    let mut step = |session: &mut Session| {
+    let step = |session: &mut Session| {
         session.run_forward().expect("forward");
         if mode == Mode::Train {
             session.run_backward().expect("backward");

@@ -84,7 +84,10 @@ fn check(seed: u64, mode: Mode, batch: usize) {
     session.run_forward().expect("forward");
     let what = |part: &str| format!("seed {seed} {mode:?} {part}");
     close(&what("logits"), session.logits().expect("logits"), of(whole.outputs[0]), 2e-5);
+    let logits = session.logits().expect("logits").to_vec();
     if mode == Mode::Infer {
+        session.run_forward().expect("forward again");
+        assert_eq!(logits, session.logits().expect("logits"), "inputs outlive a step");
         return;
     }
     session.run_backward().expect("backward");
@@ -93,6 +96,9 @@ fn check(seed: u64, mode: Mode, batch: usize) {
         let name = whole.name(param);
         close(&what(name), session.grad(name).expect("a gradient"), of(grad), 2e-4);
     }
+    session.run_forward().expect("forward again");
+    session.run_backward().expect("backward again");
+    assert_eq!(logits, session.logits().expect("logits"), "a step may run again on the same inputs");
     session.apply_updates().expect("updates");
     for &(param, next) in &whole.updates {
         let name = whole.name(param);

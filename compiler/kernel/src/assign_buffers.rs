@@ -1,7 +1,7 @@
 //! Places buffers in memory by lifetime: two that are never live together may share bytes.
 //!
 //! Greedy, largest first, each at the lowest free offset. A buffer lives from the first step that touches it
-//! to the last; parameters, results and what `prepare` makes live to the end, inputs from the beginning.
+//! to the last; results and what `prepare` makes live to the end, parameters and inputs throughout.
 
 use crate::lower::Draft;
 use snnc_plan::{ALIGN, Arena, Buffer, BufferId, Place, Step};
@@ -12,10 +12,8 @@ type Placed = (usize, usize, (usize, usize));
 /// Buffers whose life is not that between their first and last step.
 #[derive(Debug)]
 pub(crate) struct Special {
-    /// Parameters: live throughout.
-    pub params: Vec<BufferId>,
-    /// Inputs: live from the beginning.
-    pub inputs: Vec<BufferId>,
+    /// Parameters and inputs: live throughout, so that a step may run again on what was set once.
+    pub given: Vec<BufferId>,
     /// Results: live to the end.
     pub results: Vec<BufferId>,
 }
@@ -62,11 +60,7 @@ fn lifetimes(count: usize, steps: &[Vec<Step>; 3], special: &Special) -> Vec<(us
         let (from, _) = live[id.index()].unwrap_or((end, end));
         live[id.index()] = Some((from, end));
     }
-    for id in &special.inputs {
-        let (_, to) = live[id.index()].unwrap_or((0, 0));
-        live[id.index()] = Some((0, to));
-    }
-    for id in &special.params {
+    for id in &special.given {
         live[id.index()] = Some((0, end));
     }
     live.into_iter().map(|life| life.unwrap_or((0, end))).collect()

@@ -270,8 +270,7 @@ impl<'g> Lowering<'g> {
         results.extend(loss);
         results.extend(params.iter().flat_map(|spec| [spec.grad, spec.update]).flatten());
         let special = Special {
-            params: params.iter().map(|spec| spec.buffer).collect(),
-            inputs: inputs.iter().map(|input| input.buffer).collect(),
+            given: params.iter().map(|spec| spec.buffer).chain(inputs.iter().map(|i| i.buffer)).collect(),
             results,
         };
         let drafts = std::mem::take(&mut self.drafts);
