@@ -17,7 +17,7 @@ const BATCH: usize = 32;
 fn session(reset: &str, surrogate: &str) -> Session {
     let text = format!(
         "neuron lif = LIF(decay: 0.5, threshold: 1.0, reset: {reset}, detach_reset: true, surrogate: {surrogate})
-         network neuron {{ timesteps {STEPS} input x: f32[time, 64, 32, 32]
+         network single {{ timesteps {STEPS} input x: f32[time, 64, 32, 32]
            let n = x |> norm |> lif
            n |> avg_pool(global) |> linear(10) |> mean(time) }}"
     );

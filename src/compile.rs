@@ -147,7 +147,7 @@ fn summary(network: &str, results: &[(Mode, Compiled)], stages: &[Stage], folder
     let emitted: Vec<Value> = stages
         .iter()
         .map(|stage| match folder {
-            Some(folder) => json!({"name": stage.file, "path": folder.join(&stage.file)}),
+            Some(folder) => json!({"name": stage.file, "path": folder.join(&stage.file).to_string_lossy()}),
             None => json!({"name": stage.file, "text": stage.text}),
         })
         .collect();

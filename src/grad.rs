@@ -35,7 +35,7 @@ pub fn run(args: &GradArgs, as_json: bool) -> Result<(), Failure> {
             "loss": loss,
             "samples": labels.len(),
             "gradients": gradients.len(),
-            "output": args.output,
+            "output": args.output.to_string_lossy(),
             "seconds": seconds,
             "images_per_second": labels.len() as f64 / seconds.max(1e-9),
             "peak_bytes": session.peak_bytes(),

@@ -28,7 +28,7 @@ pub fn run(args: &InferArgs, as_json: bool) -> Result<(), Failure> {
         return output::json(&json!({
             "samples": count,
             "classes": classes,
-            "output": args.output,
+            "output": args.output.to_string_lossy(),
             "seconds": seconds,
             "images_per_second": speed,
             "peak_bytes": session.peak_bytes(),

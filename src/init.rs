@@ -18,7 +18,7 @@ pub fn run(args: &InitArgs, as_json: bool) -> Result<(), Failure> {
     let (tensors, parameters) = (session.plan().params.len(), session.plan().parameters());
     if as_json {
         return output::json(&json!({
-            "output": args.output,
+            "output": args.output.to_string_lossy(),
             "tensors": tensors,
             "parameters": parameters,
             "seed": args.seed,

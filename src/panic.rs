@@ -46,3 +46,22 @@ pub fn install_hook() {
         }
     }));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_tells_what_to_send() {
+        remember_input(["a", "b"].into_iter());
+        let text = message("index out of bounds (lower.rs:7)");
+        assert!(text.starts_with("internal error: index out of bounds (lower.rs:7)\n"), "{text}");
+        assert!(
+            text.contains(concat!("snnc ", env!("CARGO_PKG_VERSION"))) && text.lines().count() == 3,
+            "{text}"
+        );
+        let hash = text.rsplit(' ').next().map(str::to_owned);
+        remember_input(["ab"].into_iter());
+        assert_ne!(hash, message("x").rsplit(' ').next().map(str::to_owned), "files are told apart");
+    }
+}

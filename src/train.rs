@@ -40,6 +40,7 @@ pub fn run(args: &TrainArgs, as_json: bool) -> Result<(), Failure> {
     };
     let mut progress = progress::for_stderr();
     let report = snnc_runtime::train(&mut train, &mut infer, &data, &options, progress.as_mut())?;
+    keep_model(&loaded, &out)?;
     let seconds = start.elapsed().as_secs_f64();
     if as_json {
         output::json(&summary(&report, seconds, &out))
@@ -74,6 +75,19 @@ fn recipe(of_model: &Recipe, args: &TrainArgs) -> Recipe {
     recipe
 }
 
+/// Writes what the weights belong to, `model.json`: the parameters and the text of every file.
+fn keep_model(loaded: &Loaded, out: &Path) -> Result<(), Failure> {
+    let pairs = |all: &mut dyn Iterator<Item = (&str, &str)>| {
+        all.map(|(name, text)| (name.to_owned(), json!(text))).collect::<serde_json::Map<_, _>>()
+    };
+    let params = pairs(&mut loaded.model.params.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let files = loaded.sources.files().iter();
+    let sources = pairs(&mut files.map(|file| (file.name.as_str(), file.text.as_str())));
+    let value =
+        json!({"name": loaded.model.name, "entry": loaded.entry, "params": params, "sources": sources});
+    output::file(&out.join("model.json"), format!("{value:#}\n").as_bytes())
+}
+
 /// `runs/<name>`, with a number where that is taken.
 fn free_folder(name: &str) -> PathBuf {
     let base = Path::new("runs").join(name);
@@ -92,7 +106,7 @@ fn summary(report: &TrainReport, seconds: f64, out: &Path) -> serde_json::Value 
         "best_accuracy": report.best_accuracy,
         "epochs": report.epochs,
         "seconds": seconds,
-        "out": out,
+        "out": out.to_string_lossy(),
         "history": report.history,
     })
 }

@@ -147,6 +147,30 @@ fn files_and_functions_can_be_read() {
     assert!(functions.is_empty(), "functions over {LONGEST_FUNCTION} lines:\n{}", functions.join("\n"));
 }
 
+/// Where unsafe code may stand: machine code is called, memory is shared among threads, and the type of a kernel.
+const UNSAFE: &[&str] = &[
+    "compiler/codegen/src/code.rs",
+    "compiler/plan/src/abi.rs",
+    "runtime/src/arena.rs",
+    "runtime/src/call.rs",
+    "runtime/src/matmul.rs",
+];
+
+#[test]
+fn unsafe_code_stands_in_few_files() {
+    let kernels_for_tests =
+        |name: &str| name.starts_with("runtime/src/testing/") || name.ends_with("/tests.rs");
+    for path in rust_files() {
+        let (name, text) = (shown(&path), std::fs::read_to_string(&path).expect("a source file"));
+        let found =
+            blank(&text).split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe");
+        assert!(
+            !found || UNSAFE.contains(&name.as_str()) || kernels_for_tests(&name),
+            "unsafe code in {name}"
+        );
+    }
+}
+
 /// The top-level modules of a crate, each with the top-level modules that it names.
 fn module_graph(src: &Path) -> BTreeMap<String, BTreeSet<String>> {
     let lib = blank(&std::fs::read_to_string(src.join("lib.rs")).unwrap_or_default());
