@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod autodiff;
+pub mod checkpoint;
 pub mod cse;
 pub mod dce;
 pub mod fold_norm;

@@ -2,8 +2,8 @@
 
 use crate::pass::Pass;
 use crate::{
-    autodiff, cse, dce, fold_norm, fuse_lif, fuse_time, hoist_static, infer_spikes, layout, pack_spikes,
-    simplify, spike_matmul,
+    autodiff, checkpoint, cse, dce, fold_norm, fuse_lif, fuse_time, hoist_static, infer_spikes, layout,
+    pack_spikes, simplify, spike_matmul,
 };
 use snnc_ir::Mode;
 
@@ -43,6 +43,8 @@ pub const TRAIN: &[Pass] = &[
     cse::PASS,
     dce::PASS,
     spike_matmul::PASS,
+    // After the last cse, which would find the copies and join them again.
+    checkpoint::PASS,
     fuse_lif::PASS,
     fuse_time::PASS,
     layout::PASS,

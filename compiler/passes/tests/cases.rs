@@ -107,6 +107,7 @@ passes! {
     dce: "dce",
     autodiff: "autodiff",
     spike_matmul: "spike-matmul",
+    checkpoint: "checkpoint",
     fuse_lif: "fuse-lif",
     fuse_time: "fuse-time",
     layout: "layout",
