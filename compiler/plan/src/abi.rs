@@ -35,6 +35,9 @@ pub struct Executable {
 
 impl std::fmt::Debug for Executable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Executable").field("plan", &self.plan.name).field("functions", &self.functions.len()).finish()
+        f.debug_struct("Executable")
+            .field("plan", &self.plan.name)
+            .field("functions", &self.functions.len())
+            .finish()
     }
 }

@@ -44,7 +44,10 @@ impl Plan {
             }
             match step {
                 Step::Kernel(k) if k.kernel >= self.kernels.len() => {
-                    return Err(PlanError(format!("step {at} names kernel {}, which does not exist", k.kernel)));
+                    return Err(PlanError(format!(
+                        "step {at} names kernel {}, which does not exist",
+                        k.kernel
+                    )));
                 }
                 Step::Count { probe, .. } if *probe >= self.probes.len() => {
                     return Err(PlanError(format!("step {at} names probe {probe}, which does not exist")));
@@ -74,7 +77,10 @@ impl Plan {
                 let buffer = self.buffer(id);
                 if at < buffer.live.0 || at > buffer.live.1 {
                     let (from, to) = buffer.live;
-                    return Err(PlanError(format!("step {at} touches `{}`, live {from}..={to}", buffer.name)));
+                    return Err(PlanError(format!(
+                        "step {at} touches `{}`, live {from}..={to}",
+                        buffer.name
+                    )));
                 }
             }
         }
@@ -96,7 +102,10 @@ impl Plan {
                     break;
                 }
                 if a.live.0 <= b.live.1 && b.live.0 <= a.live.1 {
-                    return Err(PlanError(format!("`{}` and `{}` overlap while both are live", a.name, b.name)));
+                    return Err(PlanError(format!(
+                        "`{}` and `{}` overlap while both are live",
+                        a.name, b.name
+                    )));
                 }
             }
         }

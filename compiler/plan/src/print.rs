@@ -55,7 +55,12 @@ impl Plan {
             }
             Step::Dense { name, op } => {
                 let (reads, written) = op.buffers();
-                format!("dense {name} {} ({} -> {})", op.mnemonic(), self.names(&reads), self.names(&[written]))
+                format!(
+                    "dense {name} {} ({} -> {})",
+                    op.mnemonic(),
+                    self.names(&reads),
+                    self.names(&[written])
+                )
             }
             Step::Count { probe, buffer } => {
                 format!("count {} ({})", self.probes[*probe].layer, self.names(&[*buffer]))

@@ -157,8 +157,12 @@ impl Dense {
             Dense::Conv { x, w, bias, y, .. } | Dense::Linear { x, w, bias, y, .. } => {
                 ([x, w].into_iter().chain(bias).collect(), y)
             }
-            Dense::ConvGradInput { dy, w, dx, .. } | Dense::LinearGradInput { dy, w, dx, .. } => (vec![dy, w], dx),
-            Dense::ConvGradWeight { x, dy, dw, .. } | Dense::LinearGradWeight { x, dy, dw, .. } => (vec![x, dy], dw),
+            Dense::ConvGradInput { dy, w, dx, .. } | Dense::LinearGradInput { dy, w, dx, .. } => {
+                (vec![dy, w], dx)
+            }
+            Dense::ConvGradWeight { x, dy, dw, .. } | Dense::LinearGradWeight { x, dy, dw, .. } => {
+                (vec![x, dy], dw)
+            }
         }
     }
 }
