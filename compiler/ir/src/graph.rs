@@ -57,6 +57,8 @@ pub enum ParamKind {
     RunningMean,
     /// A norm's running variance: not trained.
     RunningVar,
+    /// The number behind a learned constant of a neuron.
+    Neuron,
 }
 
 impl ParamKind {
@@ -88,6 +90,8 @@ pub struct ValueData {
     pub ty: Type,
     /// The origin.
     pub def: Def,
+    /// The first value of a parameter, where it is another than its kind begins with.
+    pub init: Option<f32>,
 }
 
 /// An instruction.
@@ -202,7 +206,7 @@ impl Graph {
     fn new_value(&mut self, name: &str, ty: Type, def: Def) -> Value {
         let value = Value(u32::try_from(self.values.len()).expect("fewer than 2³² values"));
         let name = self.unique(name);
-        self.values.push(ValueData { name, ty, def });
+        self.values.push(ValueData { name, ty, def, init: None });
         value
     }
 
@@ -327,6 +331,11 @@ impl Graph {
     /// Gives a value another type.
     pub fn set_type(&mut self, value: Value, ty: Type) {
         self.values[value.index()].ty = ty;
+    }
+
+    /// Says what a parameter begins with.
+    pub fn set_init(&mut self, param: Value, init: f32) {
+        self.values[param.index()].init = Some(init);
     }
 
     /// An instruction.

@@ -13,7 +13,7 @@
 //! Needs: masked. Leaves: fused. Stops at: `lif.grad`, which stays one operation.
 
 use crate::pass::Pass;
-use snnc_ir::{AxisName, Elem, Graph, Inst, Lif, Op, Region, Save, Stage, Type, Value};
+use snnc_ir::{AxisName, Constant, Elem, Graph, Inst, Lif, Op, Region, Save, Stage, Type, Value};
 
 /// The pass.
 pub const PASS: Pass =
@@ -29,6 +29,9 @@ fn run(graph: &mut Graph) {
 
 fn fuse(graph: &mut Graph, inst: Inst, lif: Lif) {
     let (x, spikes) = (graph.inst(inst).args[0], graph.inst(inst).results[0]);
+    // Learned constants are captured: they are the same at every timestep.
+    let learned: Vec<(Constant, Value)> =
+        lif.learned.constants().into_iter().zip(graph.inst(inst).args[1..].iter().copied()).collect();
     let name = graph.name(spikes).to_string();
     let steps = graph.ty(x).extent(AxisName::T);
     let step = graph.ty(x).without(AxisName::T);
@@ -37,7 +40,11 @@ fn fuse(graph: &mut Graph, inst: Inst, lif: Lif) {
     let current = graph.add_arg(region, &format!("{name}.x.t"), step, None);
     let before = graph.add_arg(region, &format!("{name}.v"), membrane.clone(), Some(lif.reset.initial()));
     let mut emit = |suffix: &str, op: Op, args: &[Value], ty: &Type| {
-        let made = graph.make_inst(op, args, &[(&format!("{name}{suffix}"), ty.clone())]);
+        let read = op.constants();
+        let captured =
+            learned.iter().filter(|(constant, _)| read.contains(constant)).map(|(_, value)| *value);
+        let args: Vec<Value> = args.iter().copied().chain(captured).collect();
+        let made = graph.make_inst(op, &args, &[(&format!("{name}{suffix}"), ty.clone())]);
         graph.region_mut(region).body.push(made);
         graph.inst(made).results[0]
     };

@@ -53,7 +53,7 @@ fn sink_one(graph: &mut Graph, scan: Inst, region: Region) -> bool {
 fn may_sink(graph: &Graph, region: Region, maker: Inst, uses: &[usize]) -> bool {
     let data = graph.inst(maker);
     let single = uses[data.results[0].index()] == 1;
-    let cheap = matches!(data.op, Op::BnApply(_) | Op::BatchNorm(_) | Op::Add | Op::Scale(_));
+    let cheap = matches!(data.op, Op::BnApply(_) | Op::BatchNorm(_) | Op::StepScale | Op::Add | Op::Scale(_));
     single && (cheap || is_product(graph, maker) && products(graph, region) < MOST_PRODUCTS)
 }
 

@@ -53,11 +53,15 @@ fn infer(op: &Op, args: &[&Type], hint: Option<&Type>) -> Result<Vec<Type>, Stri
         Op::BnGradInput(_) => one(norm::grad_input(args)),
         Op::FoldWeight(_) => one(norm::fold_weight(args)),
         Op::FoldBias(_) => one(norm::fold_bias(args)),
-        Op::Lif(lif) => neuron::lif(lif, args),
-        Op::LifGrad(lif) => one(neuron::grad(lif, args)),
-        Op::LifCharge(_) => one(neuron::charge(args)),
-        Op::LifFire(_) | Op::LifWindow(_) => Ok(vec![args[0].with_elem(Elem::Spike)]),
-        Op::LifReset(_) => one(neuron::reset(args)),
+        Op::StepScale => one(norm::step_scale(args)),
+        Op::StepScaleGrad => one(norm::step_scale_grad(args)),
+        Op::Lif(_)
+        | Op::LifGrad(_)
+        | Op::LifCharge(_)
+        | Op::LifFire(_)
+        | Op::LifWindow(_)
+        | Op::LifReset(_) => neuron::infer(op, args),
+        Op::NeuronConstant(_) | Op::NeuronConstantGrad(_) => one(neuron::constant(args)),
         Op::MaxPool(window) => one(pool::max(*window, args)),
         Op::MaxPoolGrad(window) => one(pool::max_grad(*window, args)),
         Op::AvgPool(window) => one(pool::avg(*window, args)),

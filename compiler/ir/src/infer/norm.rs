@@ -1,7 +1,7 @@
 //! Batch norms: the operand and vectors per channel.
 
 use super::{channel_vector, expect_axes, expect_channel_vector, expect_real, extent};
-use crate::types::{AxisName, Elem, Type};
+use crate::types::{Axis, AxisName, Elem, Type};
 
 /// Checks that all of `vectors` are per channel of `x`; gives the channels.
 fn channels_of(x: &Type, vectors: &[&Type], names: &[&str]) -> Result<usize, String> {
@@ -49,4 +49,19 @@ pub fn fold_weight(args: &[&Type]) -> Result<Type, String> {
 pub fn fold_bias(args: &[&Type]) -> Result<Type, String> {
     let channels = channels_of(args[0], args, &["gain", "bias", "mean", "variance", "the product's bias"])?;
     Ok(channel_vector(channels))
+}
+
+/// One number per timestep of `x`; inside a scan, where x has lost its time axis, the one of the timestep.
+pub fn step_scale(args: &[&Type]) -> Result<Type, String> {
+    let steps: Vec<Axis> = args[0].axis(AxisName::T).into_iter().collect();
+    expect_axes(args[1], &Type::f32(steps), "scale")?;
+    expect_real(args[1], "scale")?;
+    Ok(args[0].with_elem(Elem::F32))
+}
+
+pub fn step_scale_grad(args: &[&Type]) -> Result<Type, String> {
+    expect_real(args[0], "gradient")?;
+    expect_axes(args[0], args[1], "gradient")?;
+    let steps = extent(args[0], AxisName::T, "gradient")?;
+    Ok(Type::f32(vec![Axis::new(AxisName::T, steps)]))
 }

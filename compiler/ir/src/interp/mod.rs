@@ -17,9 +17,10 @@ mod tests;
 
 use crate::entity::{Inst, Region, Value};
 use crate::graph::Graph;
-use crate::op::Op;
+use crate::op::{Lif, Op};
 use crate::types::{AxisName, Type};
 use crate::verify::verify;
+use neuron::Neuron;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -79,9 +80,11 @@ pub fn run(graph: &Graph, env: &Env) -> Result<HashMap<String, Tensor>, String> 
     Ok(machine.results())
 }
 
-/// The membranes of a neuron before the reset, from its current: margins of tests.
-pub(crate) fn membranes(lif: &crate::op::Lif, ty: &Type, x: &[f64]) -> Vec<f64> {
-    neuron::simulate(lif, Operand { ty, data: x }, false).1
+/// How far each membrane of a `lif` lies above its threshold, from its operands with their types: margins of
+/// tests.
+pub(crate) fn excess(op: &Op, lif: &Lif, args: &[(&Type, &[f64])], batch: usize) -> Vec<f64> {
+    let args: Vec<Operand> = args.iter().map(|&(ty, data)| Operand { ty, data }).collect();
+    neuron::excess(&Neuron::new(op, lif, &args, batch), args[0])
 }
 
 /// An operand: its type and its elements.
@@ -210,12 +213,16 @@ fn evaluate(op: &Op, args: &[Operand], results: &[&Type], context: Context) -> R
         Op::BnGradInput(constants) => vec![norm::grad_input(constants, args, batch)],
         Op::FoldWeight(constants) => vec![norm::fold_weight(constants, args, batch)],
         Op::FoldBias(constants) => vec![norm::fold_bias(constants, args)],
-        Op::Lif(neuron) => neuron::lif(neuron, args[0], smooth),
-        Op::LifGrad(neuron) => vec![neuron::grad(neuron, args, smooth)],
-        Op::LifCharge(neuron) => vec![zip(args, |v, x| neuron::charge(neuron, v, x))],
-        Op::LifFire(neuron) => vec![args[0].data.iter().map(|&h| neuron::fire(neuron, h, smooth)).collect()],
-        Op::LifWindow(neuron) => vec![args[0].data.iter().map(|&h| neuron::window(neuron, h)).collect()],
-        Op::LifReset(neuron) => vec![zip(args, |h, s| neuron::reset(neuron, h, s))],
+        Op::StepScale => vec![norm::step_scale(args, batch)],
+        Op::StepScaleGrad => vec![norm::step_scale_grad(args, batch)],
+        Op::Lif(lif) => neuron::lif(&Neuron::new(op, lif, args, batch), args[0], smooth),
+        Op::LifGrad(lif) => neuron::grad(&Neuron::new(op, lif, args, batch), args, smooth),
+        Op::LifCharge(lif) => vec![neuron::charge(&Neuron::new(op, lif, args, batch), args)],
+        Op::LifFire(lif) => vec![neuron::fire(&Neuron::new(op, lif, args, batch), args[0], smooth)],
+        Op::LifWindow(lif) => vec![neuron::window(&Neuron::new(op, lif, args, batch), args[0])],
+        Op::LifReset(lif) => vec![neuron::reset(&Neuron::new(op, lif, args, batch), args)],
+        Op::NeuronConstant(form) => vec![neuron::constant(*form, args[0])],
+        Op::NeuronConstantGrad(form) => vec![neuron::constant_grad(*form, args)],
         Op::MaxPool(window) => vec![pool::max(*window, args[0], ty, batch)],
         Op::MaxPoolGrad(window) => vec![pool::max_grad(*window, args, batch)],
         Op::AvgPool(window) => vec![pool::avg(*window, args[0], ty, batch)],

@@ -110,3 +110,22 @@ pub fn fold_bias(norm: &Norm, args: &[Operand]) -> Vec<f64> {
         .map(|c| (product_bias(c) - mean[c]) * gain[c] * f64::from(norm.scale) * rstd[c] + bias[c])
         .collect()
 }
+
+/// The timestep of each element; `steps` has one number per timestep.
+fn timesteps(x: Operand, steps: Operand, batch: usize) -> Vec<usize> {
+    offsets(x.ty, steps.ty, batch)
+}
+
+pub fn step_scale(args: &[Operand], batch: usize) -> Vec<f64> {
+    let (x, p) = (args[0], args[1]);
+    x.data.iter().zip(timesteps(x, p, batch)).map(|(&x, t)| p.data[t] * x).collect()
+}
+
+pub fn step_scale_grad(args: &[Operand], batch: usize) -> Vec<f64> {
+    let (dy, x) = (args[0], args[1]);
+    let steps = extent(x.ty, AxisName::T, batch);
+    let per_step = x.data.len() / steps;
+    sums(&(0..x.data.len()).map(|at| at / per_step).collect::<Vec<_>>(), steps, |at, _| {
+        dy.data[at] * x.data[at]
+    })
+}

@@ -1,9 +1,11 @@
 //! The operations: one closed enum, its attributes by family, and the table of facts about each.
 
 mod neuron;
+mod surrogate;
 mod table;
 
-pub use neuron::{Compare, Lif, Reset, Save, Surrogate};
+pub use neuron::{Compare, Constant, Form, Learned, Lif, Reset, Save};
+pub use surrogate::Surrogate;
 pub use table::{Family, OpInfo, TimeClass};
 
 use crate::types::AxisName;
@@ -92,10 +94,16 @@ pub enum Op {
     /// `fold.bias gain, bias, mean, var [, b]`: `(b − mean)·gain·scale/√(var + eps) + bias`.
     FoldBias(Norm),
 
-    // neuron.rs
+    /// `step_scale x, p`: `p[t]·x[t]`, p `[T]`.
+    StepScale,
+    /// `step_scale.grad dy, x`: the gradient of p, a sum over all axes but T.
+    StepScaleGrad,
+
+    // neuron.rs; each takes the learned constants that it reads (`Op::constants`) as further operands
     /// `lif x -> s [, window | membrane]` over all timesteps, by `save`.
     Lif(Lif),
-    /// `lif.grad ds, s, window` or `lif.grad ds, membrane`, by `save`.
+    /// `lif.grad ds, s, window` or `lif.grad ds, membrane`, by `save`: the gradients of x and of each learned
+    /// constant.
     LifGrad(Lif),
     /// `lif.charge v, x`: `a·v + b·x + c`.
     LifCharge(Lif),
@@ -105,6 +113,10 @@ pub enum Op {
     LifWindow(Lif),
     /// `lif.reset h, s`: the membrane after the spike.
     LifReset(Lif),
+    /// `neuron.constant w`: a constant of trained numbers, element by element.
+    NeuronConstant(Form),
+    /// `neuron.constant.grad dy, w`.
+    NeuronConstantGrad(Form),
 
     // pool.rs
     /// `max_pool x`.

@@ -3,7 +3,7 @@
 use super::{RandomOptions, Rng};
 use crate::entity::Value;
 use crate::graph::{Graph, Mode, ParamKind, Stage};
-use crate::op::{Compare, Conv, Lif, Norm, Op, Pool, Reset, Save, Stats, Surrogate};
+use crate::op::{Compare, Constant, Conv, Form, Learned, Lif, Norm, Op, Pool, Reset, Save, Stats, Surrogate};
 use crate::types::{Axis, AxisName, Elem, Type};
 use AxisName::{B, C, Ci, Co, H, Kh, Kw, T, W};
 
@@ -117,7 +117,17 @@ impl Builder {
         } else {
             self.linear(&format!("{name}.linear"), x, channels)
         };
-        if self.rng.chance(65) { self.norm(&format!("{name}.norm"), y) } else { y }
+        if !self.rng.chance(65) {
+            return y;
+        }
+        let y = self.norm(&format!("{name}.norm"), y);
+        if self.rng.chance(15) { self.step_scale(&format!("{name}.steps"), y) } else { y }
+    }
+
+    fn step_scale(&mut self, name: &str, x: Value) -> Value {
+        let ty = Type::f32(vec![Axis::new(T, self.steps)]);
+        let p = self.graph.add_param(&format!("{name}.weight"), ty, ParamKind::Gain);
+        self.emit(name, Op::StepScale, &[x, p], None)
     }
 
     fn conv(&mut self, name: &str, x: Value, channels: usize, stride: usize) -> Value {
@@ -166,7 +176,13 @@ impl Builder {
     }
 
     fn lif(&mut self, name: &str, x: Value) -> Value {
-        let smooth = [Surrogate::Sigmoid(4.0), Surrogate::Atan(2.0), Surrogate::Sigmoid(2.0)];
+        let smooth = [
+            Surrogate::Sigmoid(4.0),
+            Surrogate::Atan(2.0),
+            Surrogate::Sigmoid(2.0),
+            Surrogate::Erf(1.0),
+            Surrogate::SoftSign(1.0),
+        ];
         let all = [
             Surrogate::Rectangle(1.0),
             Surrogate::Rectangle(2.0),
@@ -174,26 +190,56 @@ impl Builder {
             Surrogate::Triangle(1.0),
             Surrogate::Sigmoid(4.0),
             Surrogate::Atan(2.0),
+            Surrogate::PiecewiseExp(1.0),
+            Surrogate::SoftSign(2.0),
+            Surrogate::SuperSpike(1.0),
+            Surrogate::FastSigmoid(4.0),
+            Surrogate::Erf(2.0),
+            Surrogate::Tanh(3.0),
         ];
         let surrogate = if self.options.smooth { self.rng.pick(&smooth) } else { self.rng.pick(&all) };
+        let resets = [Reset::Hard(0.0), Reset::Hard(0.0), Reset::Hard(-0.25), Reset::Soft, Reset::None];
+        let learns = self.rng.chance(30);
+        let mut learned = Learned::NOTHING;
+        for (constant, _) in Constant::ALL {
+            learned = if learns && self.rng.chance(50) { learned.with(constant) } else { learned };
+        }
         let lif = Lif {
             decay: self.rng.pick(&[0.5, 0.5, 0.25, 0.75, 1.0]),
             gain: self.rng.pick(&[1.0, 1.0, 0.5]),
             current: self.rng.pick(&[0.0, 0.0, 0.0625]),
             threshold: self.rng.pick(&[1.0, 1.0, 0.5]),
-            reset: self.rng.pick(&[
-                Reset::Hard(0.0),
-                Reset::Hard(0.0),
-                Reset::Hard(-0.25),
-                Reset::Soft,
-                Reset::None,
-            ]),
+            reset: self.rng.pick(&resets),
             detach: !self.options.smooth && self.rng.chance(70),
             compare: self.rng.pick(&[Compare::Ge, Compare::Gt]),
             surrogate,
+            learned,
             save: Save::Nothing,
         };
-        self.emit(name, Op::Lif(lif), &[x], None)
+        let mut args = vec![x];
+        args.extend(self.learned(name, x, learned));
+        self.emit(name, Op::Lif(lif), &args, None)
+    }
+
+    /// The learned constants of a neuron on `x`, per layer or per channel.
+    fn learned(&mut self, name: &str, x: Value, learned: Learned) -> Vec<Value> {
+        let numbers = if self.rng.chance(50) { 1 } else { self.extent(x, C) };
+        let mut made = Vec::new();
+        for (constant, word) in Constant::ALL.into_iter().filter(|(constant, _)| learned.has(*constant)) {
+            let w = self.vector(&format!("{name}.w_{word}"), numbers, ParamKind::Neuron);
+            let form = match constant {
+                Constant::Decay => self.rng.pick(&[Form::Sigmoid, Form::Complement]),
+                Constant::Gain => self.rng.pick(&[Form::Softplus, Form::Sigmoid]),
+                Constant::Current => Form::Complement,
+                Constant::Threshold => Form::Softplus,
+            };
+            let value = self.emit(&format!("{name}.{word}"), Op::NeuronConstant(form), &[w], None);
+            made.push(match constant {
+                Constant::Current => self.emit(&format!("{name}.rest"), Op::Scale(0.125), &[value], None),
+                Constant::Decay | Constant::Gain | Constant::Threshold => value,
+            });
+        }
+        made
     }
 
     fn pool(&mut self, name: &str, x: Value) -> Value {

@@ -4,10 +4,10 @@
 //! to its threshold or to an edge of its surrogate: other values are drawn until none does.
 
 use super::Rng;
-use crate::entity::Inst;
+use crate::entity::{Inst, Value};
 use crate::graph::{Def, Graph, ParamKind};
 use crate::interp::{Env, Tensor, run};
-use crate::op::{Lif, Op, Surrogate};
+use crate::op::{Lif, Op};
 use crate::types::{AxisName, Elem, Type};
 use std::collections::HashMap;
 
@@ -56,6 +56,8 @@ fn element(rng: &mut Rng, def: Def, ty: &Type, classes: usize) -> f64 {
         Def::Param(ParamKind::Weight) => fraction(6, 8.0),
         Def::Param(ParamKind::Bias | ParamKind::Shift) => fraction(3, 4.0),
         Def::Param(ParamKind::Gain) => fraction(1, 2.0) + 1.0,
+        // Constants from 0.29 to 0.88 in the sigmoid form, from 0.35 to 2.1 in the softplus form.
+        Def::Param(ParamKind::Neuron) => fraction(11, 8.0) + 0.5,
         Def::Param(ParamKind::RunningMean) => fraction(2, 4.0),
         // With an eps of ¼ the deviation is 1 or 2.
         Def::Param(ParamKind::RunningVar) => rng.pick(&[0.75, 0.75, 3.75]),
@@ -77,22 +79,26 @@ pub(super) fn is_robust(graph: &Graph, env: &Env) -> bool {
     let Ok(values) = run(graph, env) else { return true };
     graph.body.iter().all(|&inst| {
         let Op::Lif(lif) = &graph.inst(inst).op else { return true };
-        neuron_is_robust(graph, inst, lif, &values)
+        neuron_is_robust(graph, inst, lif, &values, env.batch)
     })
 }
 
-fn neuron_is_robust(graph: &Graph, inst: Inst, lif: &Lif, values: &HashMap<String, Tensor>) -> bool {
-    let x = graph.inst(inst).args[0];
-    let (ty, x) = (graph.ty(x), &values[graph.name(x)].data);
-    let edge = match lif.surrogate {
-        Surrogate::Rectangle(a) => f64::from(a) / 2.0,
-        Surrogate::Triangle(gamma) => f64::from(gamma),
-        Surrogate::Sigmoid(_) | Surrogate::Atan(_) => 0.0,
-    };
-    crate::interp::membranes(lif, ty, x).into_iter().zip(x).all(|(h, x)| {
-        let u = (h - f64::from(lif.threshold)).abs();
-        let clear = u > MARGIN && (u - edge).abs() > MARGIN;
-        clear || (is_exact(h) && is_exact(*x))
+fn neuron_is_robust(
+    graph: &Graph,
+    inst: Inst,
+    lif: &Lif,
+    values: &HashMap<String, Tensor>,
+    batch: usize,
+) -> bool {
+    let data = graph.inst(inst);
+    let operand = |&arg: &Value| (graph.ty(arg), values[graph.name(arg)].data.as_slice());
+    let args: Vec<(&Type, &[f64])> = data.args.iter().map(operand).collect();
+    let edge = f64::from(lif.surrogate.edge());
+    // Learned constants are not on the lattice.
+    let fixed = args.len() == 1;
+    crate::interp::excess(&data.op, lif, &args, batch).into_iter().zip(args[0].1).all(|(u, x)| {
+        let clear = u.abs() > MARGIN && (u.abs() - edge).abs() > MARGIN;
+        clear || (fixed && is_exact(u) && is_exact(*x))
     })
 }
 

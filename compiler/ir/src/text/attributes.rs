@@ -4,8 +4,9 @@
 //! print those of the neuron's constants that they read, and the others where they differ from the default.
 //! An attribute that is not written has its default; one that does not exist is an error.
 
-use crate::op::{Compare, Conv, Lif, Norm, Op, Pool, Reset, Save, Stats, Surrogate};
+use crate::op::{Compare, Constant, Conv, Form, Learned, Lif, Norm, Op, Pool, Reset, Save, Stats, Surrogate};
 use crate::types::AxisName;
+use std::mem::discriminant;
 
 /// A number that parses back to the same f32: plain digits, or an exponent where those would be many.
 pub fn float(value: f32) -> String {
@@ -33,7 +34,7 @@ pub fn of(op: &Op) -> Vec<(&'static str, String)> {
             ("momentum", float(stats.momentum)),
             ("repeat", stats.repeat.to_string()),
         ],
-        Op::Lif(lif) | Op::LifGrad(lif) => lif_attributes(lif, &LIF_KEYS),
+        Op::Lif(lif) | Op::LifGrad(lif) => lif_attributes(lif, &ALWAYS),
         Op::LifCharge(lif) => lif_attributes(lif, &["decay", "gain", "current"]),
         Op::LifFire(lif) => lif_attributes(lif, &["threshold", "compare"]),
         Op::LifWindow(lif) => lif_attributes(lif, &["threshold", "surrogate"]),
@@ -45,7 +46,10 @@ pub fn of(op: &Op) -> Vec<(&'static str, String)> {
         ],
         Op::Sum(over) | Op::Mean(over) => vec![("over", axes(over))],
         Op::Scale(by) => vec![("by", float(*by))],
-        Op::Linear
+        Op::NeuronConstant(form) | Op::NeuronConstantGrad(form) => vec![("form", form_name(*form))],
+        Op::StepScale
+        | Op::StepScaleGrad
+        | Op::Linear
         | Op::LinearGradInput
         | Op::LinearGradWeight
         | Op::LinearMaskedAdd
@@ -64,7 +68,11 @@ pub fn of(op: &Op) -> Vec<(&'static str, String)> {
     }
 }
 
-const LIF_KEYS: [&str; 9] =
+const LIF_KEYS: [&str; 10] =
+    ["decay", "gain", "current", "threshold", "reset", "detach", "compare", "surrogate", "learned", "save"];
+
+/// What a whole neuron always says; a neuron without learned constants is silent about them.
+const ALWAYS: [&str; 9] =
     ["decay", "gain", "current", "threshold", "reset", "detach", "compare", "surrogate", "save"];
 
 const LIF_DEFAULT: Lif = Lif {
@@ -76,10 +84,11 @@ const LIF_DEFAULT: Lif = Lif {
     detach: true,
     compare: Compare::Ge,
     surrogate: Surrogate::Rectangle(1.0),
+    learned: Learned::NOTHING,
     save: Save::Nothing,
 };
 
-fn lif_values(lif: &Lif) -> [String; 9] {
+fn lif_values(lif: &Lif) -> [String; 10] {
     let reset = match lif.reset {
         Reset::Hard(value) => format!("hard({})", float(value)),
         Reset::Soft => "soft".to_string(),
@@ -89,12 +98,11 @@ fn lif_values(lif: &Lif) -> [String; 9] {
         Compare::Ge => "ge",
         Compare::Gt => "gt",
     };
-    let surrogate = match lif.surrogate {
-        Surrogate::Rectangle(width) => format!("rect({})", float(width)),
-        Surrogate::Triangle(gamma) => format!("triangle({})", float(gamma)),
-        Surrogate::Sigmoid(alpha) => format!("sigmoid({})", float(alpha)),
-        Surrogate::Atan(alpha) => format!("atan({})", float(alpha)),
-    };
+    let same = |make: fn(f32) -> Surrogate| discriminant(&make(0.0)) == discriminant(&lif.surrogate);
+    let (name, _) = SURROGATES.iter().find(|(_, make)| same(*make)).expect("every surrogate is listed");
+    let surrogate = format!("{name}({})", float(lif.surrogate.constant()));
+    let learned = Constant::ALL.iter().filter(|(constant, _)| lif.learned.has(*constant));
+    let learned: Vec<&str> = learned.map(|(_, name)| *name).collect();
     let save = match lif.save {
         Save::Nothing => "nothing",
         Save::Window => "window",
@@ -109,6 +117,7 @@ fn lif_values(lif: &Lif) -> [String; 9] {
         lif.detach.to_string(),
         compare.to_string(),
         surrogate,
+        format!("[{}]", learned.join(" ")),
         save.to_string(),
     ]
 }
@@ -118,6 +127,29 @@ fn lif_attributes(lif: &Lif, read: &[&str]) -> Vec<(&'static str, String)> {
     all.filter(|((key, value), default)| read.contains(key) || value != default)
         .map(|(pair, _)| pair)
         .collect()
+}
+
+/// Every surrogate with its name.
+const SURROGATES: [(&str, fn(f32) -> Surrogate); 10] = [
+    ("rect", Surrogate::Rectangle),
+    ("triangle", Surrogate::Triangle),
+    ("sigmoid", Surrogate::Sigmoid),
+    ("atan", Surrogate::Atan),
+    ("piecewise_exp", Surrogate::PiecewiseExp),
+    ("soft_sign", Surrogate::SoftSign),
+    ("super_spike", Surrogate::SuperSpike),
+    ("fast_sigmoid", Surrogate::FastSigmoid),
+    ("erf", Surrogate::Erf),
+    ("tanh", Surrogate::Tanh),
+];
+
+fn form_name(form: Form) -> String {
+    let name = match form {
+        Form::Sigmoid => "sigmoid",
+        Form::Complement => "complement",
+        Form::Softplus => "softplus",
+    };
+    name.to_string()
 }
 
 fn axes(over: &[AxisName]) -> String {
@@ -181,6 +213,10 @@ impl Attributes {
         Ok(Pool { kernel, stride: self.count("stride", kernel.0)?, pad: self.count("pad", 0)? })
     }
 
+    fn form(&mut self) -> Result<Form, String> {
+        self.take("form", Form::Sigmoid, form, "sigmoid, complement or softplus")
+    }
+
     fn over(&mut self) -> Result<Vec<AxisName>, String> {
         self.take("over", Vec::new(), over, "axes, as in `[T B]`")
     }
@@ -195,12 +231,8 @@ impl Attributes {
             reset: self.take("reset", d.reset, reset, "hard(value), soft or none")?,
             detach: self.take("detach", d.detach, |value| word(value)?.parse().ok(), "true or false")?,
             compare: self.take("compare", d.compare, compare, "ge or gt")?,
-            surrogate: self.take(
-                "surrogate",
-                d.surrogate,
-                surrogate,
-                "rect(a), triangle(g), sigmoid(a) or atan(a)",
-            )?,
+            surrogate: self.take("surrogate", d.surrogate, surrogate, "a surrogate, as in `rect(1)`")?,
+            learned: self.take("learned", d.learned, learned, "constants, as in `[decay threshold]`")?,
             save: self.take("save", d.save, save, "nothing, window or membrane")?,
         })
     }
@@ -258,11 +290,23 @@ fn compare(value: &Written) -> Option<Compare> {
 }
 
 fn surrogate(value: &Written) -> Option<Surrogate> {
-    match call(value)? {
-        ("rect", width) => Some(Surrogate::Rectangle(width)),
-        ("triangle", gamma) => Some(Surrogate::Triangle(gamma)),
-        ("sigmoid", alpha) => Some(Surrogate::Sigmoid(alpha)),
-        ("atan", alpha) => Some(Surrogate::Atan(alpha)),
+    let (name, constant) = call(value)?;
+    SURROGATES.iter().find(|(known, _)| *known == name).map(|(_, make)| make(constant))
+}
+
+fn learned(value: &Written) -> Option<Learned> {
+    let Written::List(words) = value else { return None };
+    words.iter().try_fold(Learned::NOTHING, |learned, word| {
+        let (constant, _) = Constant::ALL.iter().find(|(_, name)| name == word)?;
+        Some(learned.with(*constant))
+    })
+}
+
+fn form(value: &Written) -> Option<Form> {
+    match word(value)? {
+        "sigmoid" => Some(Form::Sigmoid),
+        "complement" => Some(Form::Complement),
+        "softplus" => Some(Form::Softplus),
         _other => None,
     }
 }
@@ -302,6 +346,10 @@ pub fn op(mnemonic: &str, mut with: Attributes) -> Result<Op, String> {
         "lif.fire" => Op::LifFire(with.lif()?),
         "lif.window" => Op::LifWindow(with.lif()?),
         "lif.reset" => Op::LifReset(with.lif()?),
+        "step_scale" => Op::StepScale,
+        "step_scale.grad" => Op::StepScaleGrad,
+        "neuron.constant" => Op::NeuronConstant(with.form()?),
+        "neuron.constant.grad" => Op::NeuronConstantGrad(with.form()?),
         "max_pool" => Op::MaxPool(with.pool()?),
         "max_pool.grad" => Op::MaxPoolGrad(with.pool()?),
         "avg_pool" => Op::AvgPool(with.pool()?),

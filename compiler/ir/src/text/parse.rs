@@ -77,6 +77,11 @@ impl Parser {
             let kind = self.cursor.one_of(&KINDS, "the parameter's kind")?;
             let value = self.graph.add_param(&name, ty, kind);
             self.names.insert(name, value);
+            if self.cursor.eat_word("init") {
+                self.cursor.expect('=')?;
+                let init = self.number()?;
+                self.graph.set_init(value, init);
+            }
         } else if self.cursor.eat_word("input") {
             let (name, ty) = self.declaration()?;
             let value = self.graph.add_input(&name, ty);
@@ -94,6 +99,13 @@ impl Parser {
             self.instruction(None)?;
         }
         Ok(())
+    }
+
+    fn number(&mut self) -> Parsed<f32> {
+        let Some(Token::Word(number)) = self.cursor.peek() else { return self.cursor.expected("a number") };
+        let Ok(number) = number.parse() else { return self.cursor.expected("a number") };
+        self.cursor.skip();
+        Ok(number)
     }
 
     /// `%a = %b`.
@@ -258,9 +270,7 @@ impl Parser {
         loop {
             let (name, ty) = self.declaration()?;
             self.cursor.expect('=')?;
-            let Some(Token::Word(init)) = self.cursor.peek() else { return self.cursor.expected("a number") };
-            let Ok(init) = init.parse::<f32>() else { return self.cursor.expected("a number") };
-            self.cursor.skip();
+            let init = self.number()?;
             let value = self.graph.add_arg(region, &name, ty, Some(init));
             self.names.insert(name, value);
             if !self.cursor.eat(',') {
@@ -280,11 +290,12 @@ const STAGES: [(&str, Stage); 4] = [
 
 const MODES: [(&str, Mode); 2] = [("infer", Mode::Infer), ("train", Mode::Train)];
 
-const KINDS: [(&str, ParamKind); 6] = [
+const KINDS: [(&str, ParamKind); 7] = [
     ("weight", ParamKind::Weight),
     ("bias", ParamKind::Bias),
     ("gain", ParamKind::Gain),
     ("shift", ParamKind::Shift),
     ("running_mean", ParamKind::RunningMean),
     ("running_var", ParamKind::RunningVar),
+    ("neuron", ParamKind::Neuron),
 ];

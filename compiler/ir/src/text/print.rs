@@ -18,7 +18,9 @@ pub fn print(graph: &Graph) -> String {
             Def::Param(kind) => format!(" {}", kind_name(kind)),
             Def::Input | Def::Result(..) | Def::Arg(..) => String::new(),
         };
-        line(&mut out, 1, &format!("param {}{kind}", typed(graph, param)));
+        let init =
+            graph.value(param).init.map_or(String::new(), |x| format!(" init={}", attributes::float(x)));
+        line(&mut out, 1, &format!("param {}{kind}{init}", typed(graph, param)));
     }
     for &input in &graph.inputs {
         line(&mut out, 1, &format!("input {}", typed(graph, input)));
@@ -132,5 +134,6 @@ fn kind_name(kind: ParamKind) -> &'static str {
         ParamKind::Shift => "shift",
         ParamKind::RunningMean => "running_mean",
         ParamKind::RunningVar => "running_var",
+        ParamKind::Neuron => "neuron",
     }
 }

@@ -21,7 +21,7 @@ fn the_round_trip_case_has_every_operation() {
         graph.all_insts().iter().map(|&inst| graph.inst(inst).op.info().mnemonic).collect();
     found.sort_unstable();
     found.dedup();
-    assert_eq!(found.len(), 40, "{found:?}");
+    assert_eq!(found.len(), 44, "{found:?}");
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn mistakes_are_errors_with_their_line() {
         ),
         (
             "graph @g {\n param %x : f32[B]\n}",
-            "line 3: expected the parameter's kind (weight, bias, gain, shift, running_mean, running_var), found `}`",
+            "line 3: expected the parameter's kind (weight, bias, gain, shift, running_mean, running_var, neuron), found `}`",
         ),
         ("graph @g {\n ! }", "line 2: unexpected character '!'"),
         ("graph @g {\n % }", "line 2: expected a name after `%`"),

@@ -217,3 +217,23 @@ fn stages() {
     breaks("stage=packed", order, "stage.channels: the channels of %y are not innermost");
     assert_eq!(parse("graph @g stage=packed {}").unwrap().stage, Stage::Packed);
 }
+
+#[test]
+fn learned_constants() {
+    let head = "param %a : f32[C3] neuron\nparam %b : f32[C4] neuron\ninput %x : f32[T2 B C4]\n";
+    let lif = |line: &str| format!("{head}%s : spike[T2 B C4] = lif {line}");
+    breaks(
+        "",
+        &lif("%x, %a {learned=[decay]}"),
+        "types.operand: needs f32[C1] or f32[C4] as a learned constant, has f32[C3]",
+    );
+    breaks("", &lif("%x, %b"), "types.operand: takes 1 operand before its learned constants, has 2");
+    breaks(
+        "",
+        &lif("%x {learned=[gain]}"),
+        "types.operand: lacks operands for its 1 learned constants, has 1",
+    );
+    assert_eq!(errors("", &lif("%x, %b, %b {learned=[decay threshold]}")), "");
+    let scaled = format!("{head}%y : f32[T2 B C4] = step_scale %x, %b");
+    breaks("", &scaled, "types.operand: needs the axes of f32[T2] in its scale, has f32[C4]");
+}

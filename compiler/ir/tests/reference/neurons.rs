@@ -1,8 +1,9 @@
-//! Neurons of fixed constants, of learned decay and of a learned threshold (their values, not their gradients).
+//! Neurons of fixed constants, of a learned decay and of a learned threshold.
 
 use crate::case::{Case, near};
 use snnc_ir::interp::Tensor;
-use snnc_ir::{Compare, Lif, Reset, Save, Surrogate};
+use snnc_ir::text::{parse_type, print};
+use snnc_ir::{Compare, Form, Graph, Learned, Lif, Mode, Op, ParamKind, Reset, Save, Surrogate, Type, Value};
 
 const RECTANGLE: Surrogate = Surrogate::Rectangle(1.0);
 
@@ -19,39 +20,33 @@ fn neuron(tau: f64, threshold: f64, reset: Option<f64>, decay_input: bool, detac
         detach,
         compare: Compare::Ge,
         surrogate: RECTANGLE,
+        learned: Learned::NOTHING,
         save: Save::Membrane,
     }
 }
 
-fn attributes(lif: &Lif) -> String {
-    let reset = match lif.reset {
-        Reset::Hard(to) => format!("hard({to})"),
-        Reset::Soft => "soft".to_string(),
-        Reset::None => "none".to_string(),
-    };
-    let surrogate = match lif.surrogate {
-        Surrogate::Rectangle(a) => format!("rect({a})"),
-        Surrogate::Triangle(gamma) => format!("triangle({gamma})"),
-        Surrogate::Sigmoid(alpha) => format!("sigmoid({alpha})"),
-        Surrogate::Atan(alpha) => format!("atan({alpha})"),
-    };
-    format!(
-        "decay={} gain={} current={} threshold={} reset={reset} detach={} surrogate={surrogate} save=membrane",
-        lif.decay, lif.gain, lif.current, lif.threshold, lif.detach
-    )
+fn ty(text: &str) -> Type {
+    parse_type(text).unwrap()
+}
+
+/// A neuron on `%x : f32[axes]` and its gradient for `%e`: `%s`, `%h`, `%dx`, and `%d0`, `%d1`, … of the learned
+/// constants. The constants are made by `learn`.
+fn graph(lif: &Lif, axes: &str, learn: impl Fn(&mut Graph) -> Vec<Value>) -> Graph {
+    let mut graph = Graph::new("g", Mode::Train);
+    let (real, spikes) = (ty(&format!("f32[{axes}]")), ty(&format!("spike[{axes}]")));
+    let constants = learn(&mut graph);
+    let [x, e] = ["x", "e"].map(|name| graph.add_input(name, real.clone()));
+    let results = [("s", spikes), ("h", real)];
+    let made = graph.push_many(Op::Lif(*lif), &[&[x], constants.as_slice()].concat(), &results);
+    let names: Vec<String> = (0..constants.len()).map(|n| format!("d{n}")).collect();
+    let names: Vec<&str> = ["dx"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    let args = [&[e, made[1]], constants.as_slice()].concat();
+    graph.emit_many(&names, Op::LifGrad(*lif), &args, None);
+    graph
 }
 
 fn text(lif: &Lif, steps: usize) -> String {
-    let a = attributes(lif);
-    format!(
-        "graph @g mode=train {{
-            input %x : f32[T{steps} B]
-            input %e : f32[T{steps} B]
-            %s, %h : spike[T{steps} B], f32[T{steps} B] = lif %x {{{a}}}
-            %dx : f32[T{steps} B] = lif.grad %e, %h {{{a}}}
-            output %s
-        }}"
-    )
+    print(&graph(lif, &format!("T{steps} B"), |_| Vec::new()))
 }
 
 /// The cases start at a membrane `v0` and have a gradient of the last membrane. Ours start at a constant, so
@@ -125,40 +120,66 @@ fn surrogates() {
 }
 
 /// Cases that start at rest and have no gradient of the membrane.
-fn check_from_rest(name: &str, lif: Lif) {
+fn check_from_rest(name: &str, graph: &Graph, key: &str, d: &str) {
     let case = Case::load(name);
-    let dims = &case.tensor("in.x").dims;
-    let (steps, neurons) = (dims[0], dims[1..].iter().product::<usize>());
-    let flat = |key: &str| Tensor::new(vec![steps, neurons], case.data(key).to_vec());
-    let given = [("x", flat("in.x")), ("e", flat("gout.spike"))];
-    let found = case.run_with(&text(&lif, steps), neurons, given.into_iter());
+    let batch = case.tensor("in.x").dims[1];
+    let mut given = Vec::new();
+    for (&value, key) in graph.params.iter().chain(&graph.inputs).zip([key, "in.x", "gout.spike"]) {
+        given.push((graph.name(value), Tensor::new(graph.ty(value).dims(batch), case.data(key).to_vec())));
+    }
+    let found = case.run_with(&print(graph), batch, given.into_iter());
     found.equal("s", "out.spike");
     found.near("h", "out.h");
     found.near("dx", "grad.in.x");
+    found.near(d, &format!("grad.{key}"));
 }
 
+/// `1/tau = sigmoid(w)`, which is also the weight of the input where that decays.
 #[test]
-fn values_of_a_learned_decay() {
+fn a_learned_decay() {
     for (name, reset, decay_input) in [
         ("plif_hard_decay", Some(0.0), true),
         ("plif_hard_nodecay", Some(0.0), false),
         ("plif_soft_decay", None, true),
         ("plif_soft_nodecay", None, false),
     ] {
-        let w = Case::load(name).data("param.w")[0];
-        check_from_rest(name, neuron(1.0 + (-w).exp(), 1.0, reset, decay_input, false));
+        let learned = Learned { decay: true, gain: decay_input, ..Learned::NOTHING };
+        let lif = Lif { learned, ..neuron(2.0, 1.0, reset, decay_input, false) };
+        let one = ty("f32[C1]");
+        let mut graph = graph(&lif, "T5 B C8", |graph| {
+            let w = graph.add_param("w", one.clone(), ParamKind::Neuron);
+            let mut made = vec![graph.push("a", Op::NeuronConstant(Form::Complement), &[w], one.clone())];
+            if decay_input {
+                made.push(graph.push("b", Op::NeuronConstant(Form::Sigmoid), &[w], one.clone()));
+            }
+            made
+        });
+        let [w, d0] = ["w", "d0"].map(|name| graph.find(name).unwrap());
+        let mut dw = graph.push("dw.a", Op::NeuronConstantGrad(Form::Complement), &[d0, w], one.clone());
+        if let Some(d1) = graph.find("d1") {
+            let of_gain = graph.push("dw.b", Op::NeuronConstantGrad(Form::Sigmoid), &[d1, w], one.clone());
+            dw = graph.push("dw", Op::Add, &[dw, of_gain], one);
+        }
+        check_from_rest(name, &graph, "param.w", graph.name(dw));
     }
 }
 
+/// The threshold itself is the parameter, one for all or one for each channel.
 #[test]
-fn values_of_a_learned_threshold() {
-    for (name, reset, detach) in [
-        ("lif_vth_scalar_hard_detach", Some(0.0), true),
-        ("lif_vth_scalar_hard_nodetach", Some(0.0), false),
-        ("lif_vth_scalar_soft_detach", None, true),
-        ("lif_vth_scalar_soft_nodetach", None, false),
+fn a_learned_threshold() {
+    for (form, reset, detach) in [
+        ("hard_detach", Some(0.0), true),
+        ("hard_nodetach", Some(0.0), false),
+        ("soft_detach", None, true),
+        ("soft_nodetach", None, false),
     ] {
-        let threshold = Case::load(name).data("param.v_th")[0];
-        check_from_rest(name, neuron(2.0, threshold, reset, false, detach));
+        let learned = Learned { threshold: true, ..Learned::NOTHING };
+        let lif = Lif { learned, ..neuron(2.0, 1.0, reset, false, detach) };
+        for (per, extent) in [("scalar", "f32[C1]"), ("channel", "f32[C4]")] {
+            let graph = graph(&lif, "T5 B C4 W6", |graph| {
+                vec![graph.add_param("threshold", ty(extent), ParamKind::Neuron)]
+            });
+            check_from_rest(&format!("lif_vth_{per}_{form}"), &graph, "param.v_th", "d0");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use crate::support::{Random, random_env, random_lif, random_net};
 use snnc_ir::interp::{Env, run};
 use snnc_ir::random::{self, RandomOptions};
-use snnc_ir::{Compare, Graph, Lif, Mode, Reset, Save, Surrogate};
+use snnc_ir::{Compare, Graph, Learned, Lif, Mode, Reset, Save, Surrogate};
 use snnc_passes::{Settings, run_pipeline};
 
 /// Relative to the gradient of the whole parameter; the constants of operations are f32.
@@ -54,15 +54,25 @@ fn compare(forward: &Graph, env: Env, seed: u64) {
 }
 
 const RESETS: [Reset; 4] = [Reset::Hard(0.0), Reset::Hard(-0.25), Reset::Soft, Reset::None];
-const SURROGATES: [Surrogate; 4] =
-    [Surrogate::Rectangle(1.5), Surrogate::Triangle(1.0), Surrogate::Sigmoid(4.0), Surrogate::Atan(2.0)];
+const SURROGATES: [Surrogate; 10] = [
+    Surrogate::Rectangle(1.5),
+    Surrogate::Triangle(1.0),
+    Surrogate::Sigmoid(4.0),
+    Surrogate::Atan(2.0),
+    Surrogate::PiecewiseExp(1.0),
+    Surrogate::SoftSign(2.0),
+    Surrogate::SuperSpike(0.5),
+    Surrogate::FastSigmoid(2.0),
+    Surrogate::Erf(1.5),
+    Surrogate::Tanh(3.0),
+];
 
 /// Every surrogate with every reset, on several networks each.
 #[test]
 fn undetached_gradients_are_slopes() {
     for (n, surrogate) in SURROGATES.into_iter().enumerate() {
         for (m, reset) in RESETS.into_iter().enumerate() {
-            for seed in 0..6 {
+            for seed in 0..3 {
                 let mut random = Random(1000 + seed);
                 let lif = Lif { reset, surrogate, detach: false, ..random_lif(&mut random) };
                 check(seed + 10 * (4 * n + m) as u64, lif);
@@ -84,15 +94,17 @@ fn detaching_no_reset_changes_nothing() {
             detach: true,
             compare: Compare::Ge,
             surrogate: Surrogate::Rectangle(1.0),
+            learned: Learned::NOTHING,
             save: Save::Nothing,
         };
         check(seed, lif);
     }
 }
 
+/// These hold learned constants and scales per timestep too.
 #[test]
 fn gradients_of_random_graphs_are_slopes() {
-    for seed in 0..15 {
+    for seed in 0..40 {
         let graph = random::graph(seed, RandomOptions { mode: Mode::Train, blocks: 3, smooth: true });
         let values = random::values(&graph, seed, 2);
         compare(&graph, Env { batch: 2, values, smooth: true }, seed);

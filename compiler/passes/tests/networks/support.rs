@@ -2,8 +2,8 @@
 
 use snnc_ir::interp::{Env, Tensor, run};
 use snnc_ir::{
-    Axis, AxisName, Compare, Conv, Elem, Graph, Lif, Mode, Norm, Op, ParamKind, Pool, Reset, Save, Stats,
-    Surrogate, Type, Value,
+    Axis, AxisName, Compare, Conv, Elem, Graph, Learned, Lif, Mode, Norm, Op, ParamKind, Pool, Reset, Save,
+    Stats, Surrogate, Type, Value,
 };
 use std::collections::{BTreeMap, HashMap};
 
@@ -173,6 +173,7 @@ pub fn random_lif(random: &mut Random) -> Lif {
             Surrogate::Sigmoid(4.0),
             Surrogate::Atan(2.0),
         ]),
+        learned: Learned::NOTHING,
         save: Save::Nothing,
     }
 }

@@ -1,6 +1,7 @@
 //! The evaluator against published numbers, finite differences and small cases worked by hand.
 
 mod golden;
+mod learned;
 mod ops;
 mod smooth;
 

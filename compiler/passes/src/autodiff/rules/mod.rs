@@ -23,7 +23,9 @@ pub fn apply(sweep: &mut Sweep, step: &Step) {
         Op::Conv2d(conv) => conv::conv2d(sweep, step, *conv),
         Op::Linear => linear::linear(sweep, step),
         Op::BnApply(norm) => norm::apply(sweep, step, *norm),
+        Op::StepScale => norm::step_scale(sweep, step),
         Op::Lif(lif) => neuron::lif(sweep, step, *lif),
+        Op::NeuronConstant(form) => neuron::constant(sweep, step, *form),
         Op::MaxPool(pool) => pool::max(sweep, step, *pool),
         Op::AvgPool(pool) => pool::avg(sweep, step, *pool),
         Op::Sum(over) => reduce::sum(sweep, step, over),
@@ -42,7 +44,9 @@ pub fn apply(sweep: &mut Sweep, step: &Step) {
         | Op::LinearGradWeight
         | Op::BnGradSums
         | Op::BnGradInput(_)
+        | Op::StepScaleGrad
         | Op::LifGrad(_)
+        | Op::NeuronConstantGrad(_)
         | Op::MaxPoolGrad(_)
         | Op::AvgPoolGrad(_)
         | Op::CrossEntropyGrad => no_rule(step, "it is a gradient itself"),

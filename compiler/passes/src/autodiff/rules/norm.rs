@@ -23,3 +23,16 @@ pub fn apply(sweep: &mut Sweep, step: &Step, norm: Norm) {
         sweep.give(x, dx);
     }
 }
+
+/// `dx[t] = p[t]·dy[t]`, and `dp[t]` the sum of `dy[t]·x[t]`.
+pub fn step_scale(sweep: &mut Sweep, step: &Step) {
+    let (y, x, p) = (step.data.results[0], step.x(), step.data.args[1]);
+    if sweep.wants(p) {
+        let dp = sweep.emit(y, "dscale", Op::StepScaleGrad, &[step.dy, x], None);
+        sweep.give(p, dp);
+    }
+    if sweep.wants(x) {
+        let dx = sweep.emit(y, "dx", Op::StepScale, &[step.dy, p], None);
+        sweep.give(x, dx);
+    }
+}
