@@ -4,7 +4,9 @@
 //! |---|---|
 //! | weight, bias | uniform in ±1/√fan_in (Kaiming uniform with a = √5) |
 //! | gain, running variance | 1 |
-//! | shift, running mean | 0 |
+//! | shift, running mean, constants of neurons | 0 |
+//!
+//! A parameter for which the model says a first value begins with that.
 
 use crate::rng::{Purpose, Rng, key_of};
 use crate::{Error, Session};
@@ -24,6 +26,9 @@ pub fn initialise(session: &mut Session, seed: u64) -> Result<(), Error> {
 
 /// The first values of a parameter.
 fn values(spec: &ParamSpec, seed: u64) -> Vec<f32> {
+    if let Some(value) = spec.init {
+        return vec![value; spec.len()];
+    }
     match spec.role {
         ParamRole::Weight | ParamRole::Bias => {
             let bound = 1.0 / (spec.fan_in.max(1) as f32).sqrt();
@@ -31,7 +36,7 @@ fn values(spec: &ParamSpec, seed: u64) -> Vec<f32> {
             (0..spec.len()).map(|_| (2.0 * rng.uniform() - 1.0) * bound).collect()
         }
         ParamRole::Gain | ParamRole::RunningVar => vec![1.0; spec.len()],
-        ParamRole::Shift | ParamRole::RunningMean => vec![0.0; spec.len()],
+        ParamRole::Shift | ParamRole::RunningMean | ParamRole::Neuron => vec![0.0; spec.len()],
     }
 }
 
@@ -42,7 +47,8 @@ mod tests {
 
     fn spec(name: &str, role: ParamRole) -> ParamSpec {
         let (buffer, shape) = (BufferId(0), vec![8, 5, 5]);
-        ParamSpec { name: name.to_string(), shape, role, fan_in: 25, buffer, grad: None, update: None }
+        let name = name.to_string();
+        ParamSpec { name, shape, role, init: None, fan_in: 25, buffer, grad: None, update: None }
     }
 
     #[test]
@@ -61,5 +67,13 @@ mod tests {
         assert!(values(&spec("n.weight", ParamRole::Gain), 0).iter().all(|v| *v == 1.0));
         assert!(values(&spec("n.bias", ParamRole::Shift), 0).iter().all(|v| *v == 0.0));
         assert!(values(&spec("n.running_var", ParamRole::RunningVar), 0).iter().all(|v| *v == 1.0));
+    }
+
+    #[test]
+    fn what_the_model_says_comes_first() {
+        let said = ParamSpec { init: Some(0.25), ..spec("lif.w_tau", ParamRole::Neuron) };
+        assert!(values(&said, 0).iter().all(|v| *v == 0.25));
+        let gain = ParamSpec { init: Some(0.0), ..spec("n.weight", ParamRole::Gain) };
+        assert!(values(&gain, 0).iter().all(|v| *v == 0.0));
     }
 }

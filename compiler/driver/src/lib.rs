@@ -112,7 +112,7 @@ pub fn compile(
     options: &Options,
 ) -> Result<Compiled, CompileError> {
     let start = Instant::now();
-    let graph = snnc_front::to_graph(model, options.mode).map_err(CompileError::Diagnostics)?;
+    let graph = snnc_front::to_graph(model, options.mode);
     let mut shown = emit::Shown::new(&options.emit);
     shown.front(model, sources, entry)?;
     finish(graph, recipe::of(&model.recipe), options, shown, start)

@@ -18,6 +18,8 @@ pub(crate) enum Range {
     Unit,
     /// From 0, below 1.
     BelowOne,
+    /// Above 0, below 1.
+    Inside,
     /// Above 1.
     AboveOne,
     /// Any.
@@ -34,17 +36,19 @@ impl Range {
                 Range::NotNegative => rounded >= 0.0,
                 Range::Unit => (0.0..=1.0).contains(&rounded),
                 Range::BelowOne => (0.0..1.0).contains(&rounded),
+                Range::Inside => rounded > 0.0 && rounded < 1.0,
                 Range::AboveOne => rounded > 1.0,
                 Range::Any => true,
             }
     }
 
-    fn words(self) -> &'static str {
+    pub fn words(self) -> &'static str {
         match self {
             Range::Positive => "above 0",
             Range::NotNegative => "0 or above",
             Range::Unit => "from 0 to 1",
             Range::BelowOne => "at least 0 and below 1",
+            Range::Inside => "above 0 and below 1",
             Range::AboveOne => "above 1",
             Range::Any => "a number of 32 bits",
         }
@@ -114,6 +118,17 @@ impl<'p> Expander<'p> {
 
     /// A real number in a range.
     pub fn real(&mut self, arg: &'p Expr, what: &str, range: Range) -> Option<f64> {
+        self.real_or(arg, what, range, |fault| fault)
+    }
+
+    /// A real number in a range; `tell` adds to the fault of one that is not.
+    pub fn real_or(
+        &mut self,
+        arg: &'p Expr,
+        what: &str,
+        range: Range,
+        tell: impl FnOnce(Diagnostic) -> Diagnostic,
+    ) -> Option<f64> {
         let value = self.eval(arg);
         if value == Value::Poison {
             return None;
@@ -129,7 +144,7 @@ impl<'p> Expander<'p> {
                 Diagnostic::error(Slug::WrongKind, message)
             }
         };
-        self.error(diagnostic.at(arg.span, ""));
+        self.error(tell(diagnostic.at(arg.span, "")));
         None
     }
 }

@@ -60,6 +60,8 @@ pub(crate) const SIGNATURES: [Signature; 7] = [
             ("momentum", false),
             ("threshold_dependent", false),
             ("threshold", false),
+            ("gain", false),
+            ("step_scale", false),
         ],
         kind: LayerKind::Norm,
     },
@@ -74,7 +76,7 @@ pub(crate) const SIGNATURES: [Signature; 7] = [
 pub(crate) enum Spec {
     Conv { channels: usize, kernel: usize, geometry: Conv, bias: bool },
     Linear { features: usize, bias: bool },
-    Norm { eps: f32, momentum: f32, scale: f32 },
+    Norm { eps: f32, momentum: f32, scale: f32, gain: f32, steps: bool },
     Pool { average: bool, pool: Pool },
     GlobalAverage,
     Flatten,
@@ -111,7 +113,7 @@ impl<'p> Expander<'p> {
                 let bias = self.bool_arg(arg(1), "`bias`", true);
                 Some(Spec::Linear { features: features?, bias: bias? })
             }
-            LayerKind::Norm => self.norm_spec(call, arg(0), arg(1), arg(2), arg(3)),
+            LayerKind::Norm => self.norm_spec(call, [arg(0), arg(1), arg(2), arg(3), arg(4), arg(5)]),
             LayerKind::AvgPool if arg(0).and_then(Expr::as_name) == Some("global") => {
                 match arg(1).or(arg(2)) {
                     Some(extra) => {
@@ -149,10 +151,7 @@ impl<'p> Expander<'p> {
     fn norm_spec(
         &mut self,
         call: &'p Call,
-        eps: Option<&'p Expr>,
-        momentum: Option<&'p Expr>,
-        alpha: Option<&'p Expr>,
-        threshold: Option<&'p Expr>,
+        [eps, momentum, alpha, threshold, gain, steps]: [Option<&'p Expr>; 6],
     ) -> Option<Spec> {
         let eps = self.real_arg(eps, "`eps`", Range::Positive, 1e-5);
         let momentum = self.real_arg(momentum, "`momentum`", Range::Unit, 0.1);
@@ -164,13 +163,16 @@ impl<'p> Expander<'p> {
         }
         let alpha = self.real_arg(alpha, "`threshold_dependent`", Range::Positive, 1.0);
         let threshold = self.real_arg(threshold, "`threshold`", Range::Positive, 1.0);
+        let gain = self.real_arg(gain, "`gain`", Range::Any, 1.0);
+        let steps = self.bool_arg(steps, "`step_scale`", false);
         let scale = (alpha? * threshold?) as f32;
         if !(scale.is_finite() && scale > 0.0) {
             let message = "the product of `threshold_dependent` and `threshold` is out of range";
             self.error(Diagnostic::error(Slug::BadValue, message).at(call.span, ""));
             return None;
         }
-        Some(Spec::Norm { eps: eps? as f32, momentum: momentum? as f32, scale })
+        let (eps, momentum, gain) = (eps? as f32, momentum? as f32, gain? as f32);
+        Some(Spec::Norm { eps, momentum, scale, gain, steps: steps? })
     }
 
     /// Applies a layer to a tensor.
@@ -224,8 +226,8 @@ impl<'p> Expander<'p> {
                 let shape = Shape::Features(*features);
                 (Layer::Linear { features: *features, bias: *bias }, input, Activation { shape, ..real })
             }
-            Spec::Norm { eps, momentum, scale } => {
-                (Layer::Norm { eps: *eps, momentum: *momentum, scale: *scale }, input, real)
+            &Spec::Norm { eps, momentum, scale, gain, steps } => {
+                (Layer::Norm { eps, momentum, scale, gain, steps }, input, real)
             }
             Spec::Pool { average, pool } => {
                 let (channels, height, width) = self.map(input, call)?;

@@ -10,40 +10,19 @@
 //! In training a norm is two operations, since its statistics need the whole batch, and the labels and the
 //! loss are added. Element kinds are the widest (`f32`) except where spikes are made: passes refine them.
 
-use crate::diagnostic::Diagnostic;
-use crate::model::{Layer, Model, NeuronLayer, Node};
+use crate::model::{Layer, Model, NeuronLayer, Node, Trained};
 use crate::shape::Kind;
-use crate::slug::Slug;
-use snnc_ir::{Axis, AxisName, Elem, Graph, Mode, Norm, Op, ParamKind, Stats, Type, Value};
+use snnc_ir::{Axis, AxisName, Constant, Elem, Graph, Mode, Norm, Op, ParamKind, Stats, Type, Value};
 
 /// The graph of a model.
-///
-/// # Errors
-/// A neuron with learned constants: they are checked, but not trained yet.
-pub fn to_graph(model: &Model, mode: Mode) -> Result<Graph, Vec<Diagnostic>> {
-    let learned: Vec<Diagnostic> = model.nodes.iter().filter_map(learned).collect();
-    if !learned.is_empty() {
-        return Err(learned);
-    }
+pub fn to_graph(model: &Model, mode: Mode) -> Graph {
     let mut lowering = Lowering { model, graph: Graph::new(&model.name, mode), values: Vec::new() };
     for node in &model.nodes {
         let value = lowering.node(node);
         lowering.values.push(value);
     }
     lowering.finish();
-    Ok(lowering.graph)
-}
-
-/// The fault of a neuron that learns, once per place.
-fn learned(node: &Node) -> Option<Diagnostic> {
-    let Layer::Neuron(NeuronLayer { learned, .. }) = &node.layer else { return None };
-    let fields = learned.first()?;
-    let message = format!("neuron `{}` learns its `{fields}`, which cannot be compiled yet", node.path);
-    Some(
-        Diagnostic::error(Slug::LearnedNeuron, message)
-            .at(node.span, "applied here")
-            .help("write the number without `learn(…)` to keep it fixed"),
-    )
+    lowering.graph
 }
 
 struct Lowering<'a> {
@@ -77,12 +56,17 @@ impl Lowering<'_> {
                 let axes = [(AxisName::Co, *features), (AxisName::Ci, inner)];
                 return self.product(node, Op::Linear, args, &axes, *bias, ty);
             }
-            Layer::Norm { eps, momentum, scale } => {
+            Layer::Norm { eps, momentum, scale, gain, steps } => {
                 let norm = Norm { eps: *eps, scale: *scale };
-                return self.norm(node, norm, *momentum, args[0], ty);
+                if !steps {
+                    return self.norm(node, &node.path, (norm, *momentum, *gain), args[0], ty);
+                }
+                let name = format!("{}.norm", node.path);
+                let y = self.norm(node, &name, (norm, *momentum, *gain), args[0], ty.clone());
+                return self.step_scale(node, y, ty);
             }
             Layer::Broadcast => Op::Broadcast,
-            Layer::Neuron(neuron) => Op::Lif(neuron.lif),
+            Layer::Neuron(neuron) => return self.neuron(node, neuron, args[0], ty),
             Layer::MaxPool(pool) => Op::MaxPool(*pool),
             Layer::AvgPool(pool) => Op::AvgPool(*pool),
             Layer::Flatten => Op::Flatten,
@@ -115,14 +99,25 @@ impl Lowering<'_> {
         self.graph.add_param(&format!("{}.{name}", node.path), ty, kind)
     }
 
-    fn norm(&mut self, node: &Node, norm: Norm, momentum: f32, x: Value, ty: Type) -> Value {
+    /// A norm called `name`: its constants, the momentum of its statistics, the first value of its gain.
+    fn norm(
+        &mut self,
+        node: &Node,
+        name: &str,
+        (norm, momentum, first): (Norm, f32, f32),
+        x: Value,
+        ty: Type,
+    ) -> Value {
         let channels = node.output.shape.channels();
         let gain = self.per_channel(node, "weight", channels, ParamKind::Gain);
+        if first != 1.0 {
+            self.graph.set_init(gain, first);
+        }
         let bias = self.per_channel(node, "bias", channels, ParamKind::Shift);
         let mean = self.per_channel(node, "running_mean", channels, ParamKind::RunningMean);
         let var = self.per_channel(node, "running_var", channels, ParamKind::RunningVar);
         match self.graph.mode {
-            Mode::Infer => self.graph.push(&node.path, Op::BatchNorm(norm), &[x, gain, bias, mean, var], ty),
+            Mode::Infer => self.graph.push(name, Op::BatchNorm(norm), &[x, gain, bias, mean, var], ty),
             Mode::Train => {
                 let stats = Op::BnStats(Stats { eps: norm.eps, momentum, repeat: 1 });
                 let row = Type::f32(vec![Axis::new(AxisName::C, channels)]);
@@ -131,9 +126,41 @@ impl Lowering<'_> {
                 let results: Vec<(&str, Type)> = names.iter().map(|name| (&**name, row.clone())).collect();
                 let made = self.graph.push_many(stats, &[x, mean, var], &results);
                 self.graph.updates.extend([(mean, made[2]), (var, made[3])]);
-                self.graph.push(&node.path, Op::BnApply(norm), &[x, made[0], made[1], gain, bias], ty)
+                self.graph.push(name, Op::BnApply(norm), &[x, made[0], made[1], gain, bias], ty)
             }
         }
+    }
+
+    /// The trained factor of each timestep; they begin with 1.
+    fn step_scale(&mut self, node: &Node, x: Value, ty: Type) -> Value {
+        let steps = Type::f32(ty.axis(AxisName::T).into_iter().collect());
+        let p = self.graph.add_param(&format!("{}.step_scale", node.path), steps, ParamKind::Gain);
+        self.graph.push(&node.path, Op::StepScale, &[x, p], ty)
+    }
+
+    /// A neuron; what is learned of it is made from trained numbers, `<path>.w_<field>`.
+    fn neuron(&mut self, node: &Node, neuron: &NeuronLayer, x: Value, ty: Type) -> Value {
+        let numbers = if neuron.per_channel { node.output.shape.channels() } else { 1 };
+        let row = Type::f32(vec![Axis::new(AxisName::C, numbers)]);
+        let mut made = Vec::new();
+        for Trained { field, init, makes } in &neuron.trained {
+            let w = self.per_channel(node, &format!("w_{field}"), numbers, ParamKind::Neuron);
+            self.graph.set_init(w, *init);
+            for &(constant, form, by) in makes {
+                let name = Constant::ALL.iter().find(|(known, _)| *known == constant).map_or("", |(_, n)| n);
+                let name = format!("{}.{name}", node.path);
+                let mut value = self.graph.push(&name, Op::NeuronConstant(form), &[w], row.clone());
+                if by != 1.0 {
+                    value = self.graph.push(&name, Op::Scale(by), &[value], row.clone());
+                }
+                made.push((constant, value));
+            }
+        }
+        let mut args = vec![x];
+        for constant in neuron.lif.learned.constants() {
+            args.extend(made.iter().filter(|(of, _)| *of == constant).map(|(_, value)| *value));
+        }
+        self.graph.push(&node.path, Op::Lif(neuron.lif), &args, ty)
     }
 
     /// The outputs; in training also the labels and the loss.

@@ -4,7 +4,7 @@ use crate::diagnostic::Diagnostic;
 use crate::shape::{Activation, Kind, Shape};
 use crate::span::Span;
 use serde::Serialize;
-use snnc_ir::{Conv, Lif, Pool};
+use snnc_ir::{Constant, Conv, Form, Lif, Pool};
 use std::fmt;
 
 /// A checked model.
@@ -62,15 +62,26 @@ pub struct Node {
     pub span: Span,
 }
 
-/// A neuron with its constants, and which of them are to be learned.
+/// A neuron with its constants, and what of them is learned.
 #[derive(Clone, PartialEq, Debug)]
 pub struct NeuronLayer {
     /// The constants, learned ones at their initial values.
     pub lif: Lif,
-    /// The fields that are to be learned: `tau`, `threshold`, …
-    pub learned: Vec<&'static str>,
-    /// Whether each channel learns its own.
+    /// The numbers that are trained.
+    pub trained: Vec<Trained>,
+    /// Whether each channel trains its own.
     pub per_channel: bool,
+}
+
+/// A number that is trained in place of a field of a neuron.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Trained {
+    /// The field: `tau`, `decay`, `gain`, `threshold`. The parameter is called `w_tau`, ….
+    pub field: &'static str,
+    /// What the number begins with.
+    pub init: f32,
+    /// The constants it makes: the form's value times a factor.
+    pub makes: Vec<(Constant, Form, f32)>,
 }
 
 /// What a layer computes.
@@ -106,6 +117,10 @@ pub enum Layer {
         momentum: f32,
         /// 1, or `α·V_th` of a threshold-dependent norm.
         scale: f32,
+        /// What the gain begins with.
+        gain: f32,
+        /// Whether each timestep has a trained factor.
+        steps: bool,
     },
     /// A neuron.
     Neuron(NeuronLayer),
@@ -256,10 +271,16 @@ impl Model {
                 channels * fan_in * kernel * kernel + u64::from(*bias) * channels
             }
             Layer::Linear { features, bias } => *features as u64 * (fan_in + u64::from(*bias)),
-            Layer::Norm { .. } => 2 * fan_in,
+            Layer::Norm { steps, .. } => {
+                let steps = if *steps { self.timesteps as u64 } else { 0 };
+                2 * fan_in + steps
+            }
+            Layer::Neuron(neuron) => {
+                let each = if neuron.per_channel { fan_in } else { 1 };
+                neuron.trained.len() as u64 * each
+            }
             Layer::Input
             | Layer::Broadcast
-            | Layer::Neuron(_)
             | Layer::MaxPool(_)
             | Layer::AvgPool(_)
             | Layer::Flatten
@@ -339,20 +360,25 @@ impl fmt::Display for Constants<'_> {
                 write!(f, " {{kernel={kernel}, stride={stride}, pad={pad}, bias={bias}}}")
             }
             Layer::Linear { bias, .. } => write!(f, " {{bias={bias}}}"),
-            Layer::Norm { eps, momentum, scale } => {
-                write!(f, " {{eps={eps}, momentum={momentum}, scale={scale}}}")
+            Layer::Norm { eps, momentum, scale, gain, steps } => {
+                write!(f, " {{eps={eps}, momentum={momentum}, scale={scale}")?;
+                if *gain != 1.0 {
+                    write!(f, ", gain={gain}")?;
+                }
+                f.write_str(if *steps { ", step_scale}" } else { "}" })
             }
             Layer::Neuron(neuron) => {
-                let Lif { decay, gain, current, threshold, reset, detach, compare, surrogate, save: _ } =
+                let Lif { decay, gain, current, threshold, reset, detach, compare, surrogate, .. } =
                     neuron.lif;
                 write!(f, " {{decay={decay}, gain={gain}, current={current}, threshold={threshold}")?;
                 write!(
                     f,
                     ", reset={reset:?}, detach={detach}, compare={compare:?}, surrogate={surrogate:?}"
                 )?;
-                if !neuron.learned.is_empty() {
+                if !neuron.trained.is_empty() {
                     let per = if neuron.per_channel { "channel" } else { "layer" };
-                    write!(f, ", learn={} per {per}", neuron.learned.join("+"))?;
+                    let fields: Vec<&str> = neuron.trained.iter().map(|trained| trained.field).collect();
+                    write!(f, ", learn={} per {per}", fields.join("+"))?;
                 }
                 f.write_str("}")
             }

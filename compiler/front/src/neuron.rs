@@ -6,14 +6,14 @@ use crate::diagnostic::Diagnostic;
 use crate::eval::Expander;
 use crate::expand::unknown_argument;
 use crate::layers::Spec;
-use crate::model::NeuronLayer;
+use crate::model::{NeuronLayer, Trained};
 use crate::near::nearest;
 use crate::program::MODELS;
 use crate::resolve;
 use crate::slug::Slug;
 use crate::span::Span;
 use crate::value::Value;
-use snnc_ir::{Compare, Lif, Reset, Save, Surrogate};
+use snnc_ir::{Compare, Constant as Part, Form, Learned, Lif, Reset, Save, Surrogate};
 
 /// A constant, and whether it is only the initial value of a learned one.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -52,6 +52,8 @@ pub(crate) struct Style {
     compare: Compare,
     surrogate: Surrogate,
     per_channel: bool,
+    /// Whether the leak is learned however it is given (`PLIF`).
+    parametric: bool,
 }
 
 /// The fields of a neuron, in the order of the reference.
@@ -72,8 +74,9 @@ const FIELDS: [&str; 11] = [
 impl Style {
     /// The defaults of a model: those of SpikingJelly.
     fn of_model(name: &str) -> Option<Style> {
+        let parametric = name == "PLIF";
         let leak = match name {
-            "LIF" => Leak::Tau(Constant::fixed(2.0)),
+            "LIF" | "PLIF" => Leak::Tau(Constant { value: 2.0, learned: parametric }),
             "IF" => Leak::Never,
             _ => return None,
         };
@@ -88,6 +91,7 @@ impl Style {
             compare: Compare::Ge,
             surrogate: Surrogate::Sigmoid(4.0),
             per_channel: false,
+            parametric,
         })
     }
 
@@ -103,6 +107,8 @@ impl Style {
         let gain = self.gain.map_or(if decay_input { share } else { 1.0 }, |gain| gain.value);
         let rest = f64::from(self.reset.initial());
         let current = self.current.unwrap_or(if towards_reset { rest * share } else { 0.0 });
+        let trained = self.trained(decay_input);
+        let made = trained.iter().flat_map(|trained| &trained.makes);
         NeuronLayer {
             lif: Lif {
                 decay: decay as f32,
@@ -113,22 +119,45 @@ impl Style {
                 detach: self.detach,
                 compare: self.compare,
                 surrogate: self.surrogate,
+                learned: made.fold(Learned::NOTHING, |learned, (part, ..)| learned.with(*part)),
                 save: Save::Nothing,
             },
-            learned: self.learned(),
+            trained,
             per_channel: self.per_channel,
         }
     }
 
-    fn learned(&self) -> Vec<&'static str> {
-        let leak = match self.leak {
-            Leak::Tau(tau) => ("tau", tau.learned),
-            Leak::Decay(decay) => ("decay", decay.learned),
-            Leak::Never => ("decay", false),
+    /// The numbers that are trained, and the constants each of them makes.
+    fn trained(&self, decay_input: bool) -> Vec<Trained> {
+        let mut trained = Vec::new();
+        let mut add = |field, learned, form: Form, value: f64, makes| {
+            if learned {
+                trained.push(Trained { field, init: form.inverse(value) as f32, makes });
+            }
         };
-        let gain = ("gain", self.gain.is_some_and(|gain| gain.learned));
-        let fields = [leak, gain, ("threshold", self.threshold.learned)];
-        fields.into_iter().filter(|(_, learned)| *learned).map(|(field, _)| field).collect()
+        let shared = decay_input && self.gain.is_none();
+        match self.leak {
+            Leak::Tau(tau) => {
+                let rest = self.reset.initial();
+                let mut makes = vec![(Part::Decay, Form::Complement, 1.0)];
+                makes.extend(shared.then_some((Part::Gain, Form::Sigmoid, 1.0)));
+                let leaks = self.current.is_none() && rest != 0.0;
+                makes.extend(leaks.then_some((Part::Current, Form::Sigmoid, rest)));
+                add("tau", tau.learned, Form::Sigmoid, 1.0 / tau.value, makes);
+            }
+            Leak::Decay(decay) => {
+                let mut makes = vec![(Part::Decay, Form::Sigmoid, 1.0)];
+                makes.extend(shared.then_some((Part::Gain, Form::Complement, 1.0)));
+                add("decay", decay.learned, Form::Sigmoid, decay.value, makes);
+            }
+            Leak::Never => {}
+        }
+        if let Some(gain) = self.gain {
+            add("gain", gain.learned, Form::Softplus, gain.value, vec![(Part::Gain, Form::Softplus, 1.0)]);
+        }
+        let Constant { value, learned } = self.threshold;
+        add("threshold", learned, Form::Softplus, value, vec![(Part::Threshold, Form::Softplus, 1.0)]);
+        trained
     }
 }
 
@@ -175,7 +204,8 @@ impl<'p> Expander<'p> {
         }
         let known = MODELS.into_iter().chain(self.neurons.keys().map(String::as_str));
         let diagnostic = resolve::unknown(name, call.name.span, known);
-        self.error(diagnostic.help("a neuron is made from `LIF`, `IF`, or a neuron defined above"));
+        let help = "a neuron is made from `LIF`, `PLIF`, `IF`, or a neuron defined above";
+        self.error(diagnostic.help(help));
         None
     }
 
@@ -216,8 +246,12 @@ impl<'p> Expander<'p> {
         value: &'p Expr,
     ) -> Option<()> {
         match field {
-            "tau" => style.leak = Leak::Tau(self.constant(value, "`tau`", Range::AboveOne)?),
-            "decay" => style.leak = Leak::Decay(self.constant(value, "`decay`", Range::Unit)?),
+            "tau" => {
+                style.leak = Leak::Tau(self.leak(style, value, "`tau`", [Range::AboveOne; 2])?);
+            }
+            "decay" => {
+                style.leak = Leak::Decay(self.leak(style, value, "`decay`", [Range::Unit, Range::Inside])?);
+            }
             "decay_input" => style.decay_input = Some(self.boolean(value, "`decay_input`")?),
             "gain" => style.gain = Some(self.constant(value, "`gain`", Range::Positive)?),
             "current" => style.current = Some(self.real(value, "`current`", Range::Any)?),
@@ -236,15 +270,43 @@ impl<'p> Expander<'p> {
         Some(())
     }
 
-    /// A number, or `learn(number)`.
+    /// A number, or `learn(number)`. What is learned begins in the range.
     fn constant(&mut self, value: &'p Expr, what: &str, range: Range) -> Option<Constant> {
+        self.constant_in(value, what, [range; 2])
+    }
+
+    /// The ranges are those of a fixed and of a learned number.
+    fn constant_in(&mut self, value: &'p Expr, what: &str, ranges: [Range; 2]) -> Option<Constant> {
         if let ExprKind::Call(call) = &value.kind
             && call.name.text == "learn"
         {
             let initial = self.only_argument(call, "an initial value")?;
-            return Some(Constant { value: self.real(initial, what, range)?, learned: true });
+            let field = what.trim_matches('`');
+            let usual = if field == "tau" {
+                2.0
+            } else if field == "decay" {
+                0.5
+            } else {
+                1.0
+            };
+            let help = format!("write `{field}: learn({usual:?})`");
+            let value = self.real_or(initial, what, ranges[1], |fault| fault.help(help))?;
+            return Some(Constant { value, learned: true });
         }
-        Some(Constant::fixed(self.real(value, what, range)?))
+        Some(Constant::fixed(self.real(value, what, ranges[0])?))
+    }
+
+    /// A leak; that of a parametric neuron is learned with or without `learn`.
+    fn leak(
+        &mut self,
+        style: &Style,
+        value: &'p Expr,
+        what: &str,
+        [fixed, learned]: [Range; 2],
+    ) -> Option<Constant> {
+        let fixed = if style.parametric { learned } else { fixed };
+        let constant = self.constant_in(value, what, [fixed, learned])?;
+        Some(Constant { learned: constant.learned || style.parametric, ..constant })
     }
 
     /// The one argument, without a name or with any, of a word such as `learn` or `hard`.
@@ -289,55 +351,6 @@ impl<'p> Expander<'p> {
                 );
                 None
             }
-        }
-    }
-
-    /// A surrogate, with its constant or with the default one.
-    fn surrogate(&mut self, value: &'p Expr) -> Option<Surrogate> {
-        const NAMES: [&str; 4] = ["rectangle", "triangle", "sigmoid", "atan"];
-        let (name, argument) = if let ExprKind::Call(call) = &value.kind
-            && NAMES.contains(&call.name.text.as_str())
-        {
-            (call.name.text.as_str(), self.surrogate_argument(call)?)
-        } else {
-            (self.word(value, "surrogate", &NAMES)?, None)
-        };
-        let constant = match argument {
-            Some(argument) => {
-                Some(self.real(argument, &format!("the constant of `{name}`"), Range::Positive)? as f32)
-            }
-            None => None,
-        };
-        Some(match name {
-            "rectangle" => Surrogate::Rectangle(constant.unwrap_or(1.0)),
-            "triangle" => Surrogate::Triangle(constant.unwrap_or(1.0)),
-            "sigmoid" => Surrogate::Sigmoid(constant.unwrap_or(4.0)),
-            _ => Surrogate::Atan(constant.unwrap_or(2.0)),
-        })
-    }
-
-    fn surrogate_argument(&mut self, call: &'p Call) -> Option<Option<&'p Expr>> {
-        let formal = match call.name.text.as_str() {
-            "rectangle" => "width",
-            "triangle" => "gamma",
-            _ => "alpha",
-        };
-        match call.args.as_slice() {
-            [] => Some(None),
-            [Arg { name, value }] if name.as_ref().is_none_or(|name| name.text == formal) => {
-                Some(Some(value))
-            }
-            [Arg { name: Some(name), .. }] => {
-                let diagnostic = unknown_argument(call, Some(&name.text), &[formal], name.span);
-                self.error(diagnostic);
-                None
-            }
-            [_, extra, ..] => {
-                let diagnostic = unknown_argument(call, None, &[formal], extra.value.span);
-                self.error(diagnostic);
-                None
-            }
-            [Arg { name: None, .. }] => None,
         }
     }
 

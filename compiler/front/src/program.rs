@@ -28,7 +28,7 @@ pub(crate) struct Program {
 pub(crate) const LAYERS: [&str; 7] = ["conv", "linear", "norm", "max_pool", "avg_pool", "flatten", "mean"];
 
 /// The neuron models.
-pub(crate) const MODELS: [&str; 2] = ["LIF", "IF"];
+pub(crate) const MODELS: [&str; 3] = ["LIF", "PLIF", "IF"];
 
 /// Collects the items of `entry`. `None` where a file does not parse: names would be missing.
 pub(crate) fn collect(sources: &SourceMap, entry: FileId, diagnostics: &mut Diagnostics) -> Option<Program> {

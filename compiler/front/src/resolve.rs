@@ -8,25 +8,15 @@ use crate::near::nearest;
 use crate::program::{LAYERS, MODELS, Program, duplicate};
 use crate::slug::Slug;
 use crate::span::Span;
+use crate::surrogate::NAMES as SURROGATES;
 use std::collections::{HashMap, HashSet};
 
-/// Words that are values of certain arguments: `avg_pool(global)`, `mean(time)`, `reset: soft`.
-const WORDS: [&str; 11] = [
-    "global",
-    "time",
-    "soft",
-    "none",
-    "hard",
-    "layer",
-    "channel",
-    "rectangle",
-    "triangle",
-    "sigmoid",
-    "atan",
-];
+/// Words that are values of certain arguments: `avg_pool(global)`, `mean(time)`, `reset: soft`. Surrogates are
+/// too.
+const WORDS: [&str; 7] = ["global", "time", "soft", "none", "hard", "layer", "channel"];
 
-/// Words that take an argument of their own: `reset: hard(0.0)`.
-const WORD_CALLS: [&str; 6] = ["hard", "learn", "rectangle", "triangle", "sigmoid", "atan"];
+/// Words that take an argument of their own: `reset: hard(0.0)`. Surrogates do too.
+const WORD_CALLS: [&str; 2] = ["hard", "learn"];
 
 /// Checks the names of all bodies and reports recursion.
 pub(crate) fn check(program: &Program, diagnostics: &mut Diagnostics) {
@@ -131,7 +121,7 @@ impl<'a, 'd> Walk<'a, 'd> {
     fn name(&mut self, name: &str, span: Span) {
         let params = || self.program.params.iter().map(|param| param.name.text.as_str());
         let locals = || self.locals.iter().map(|(local, _)| *local);
-        let known = locals().chain(params()).chain(WORDS).any(|known| known == name);
+        let known = locals().chain(params()).chain(WORDS).chain(SURROGATES).any(|known| known == name);
         if !known {
             let diagnostic = unknown(name, span, locals().chain(params()));
             self.diagnostics.push(diagnostic);
@@ -165,7 +155,7 @@ impl<'a, 'd> Walk<'a, 'd> {
         // A value in the place of a call is of the wrong kind rather than unknown: `expand.rs` says so.
         let value = self.locals.iter().any(|(local, _)| *local == name)
             || program.params.iter().any(|param| param.name.text == name);
-        if !value && !callable().chain(WORD_CALLS).any(|known| known == name) {
+        if !value && !callable().chain(WORD_CALLS).chain(SURROGATES).any(|known| known == name) {
             let diagnostic = unknown(name, call.name.span, callable().chain(blocks()));
             self.diagnostics.push(diagnostic);
         }

@@ -87,8 +87,6 @@ slugs! {
     BadResult = "bad-result",
     /// Layers do not contribute to the result.
     UnusedLayer = "unused-layer",
-    /// A learned neuron constant cannot be compiled yet.
-    LearnedNeuron = "learned-neuron",
 }
 
 impl fmt::Display for Slug {

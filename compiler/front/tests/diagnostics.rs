@@ -2,8 +2,7 @@
 //!
 //! Lines that begin with `//! -D` give the command line, `//! file b.snn` begins a further file.
 
-use snnc_front::{Diagnostic, Slug, SourceMap, analyze, render, to_graph};
-use snnc_ir::Mode;
+use snnc_front::{Diagnostic, Slug, SourceMap, analyze, render};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/errors");
@@ -39,10 +38,7 @@ fn diagnose(name: &str, text: &str) -> (SourceMap, Vec<Diagnostic>) {
     let sources = SourceMap::load(&entry, read);
     let found = match analyze(&sources, &entry, &defines) {
         Err(errors) => errors,
-        Ok(model) => {
-            let learned = to_graph(&model, Mode::Infer).err().unwrap_or_default();
-            model.warnings.iter().cloned().chain(learned).collect()
-        }
+        Ok(model) => model.warnings,
     };
     (sources, found)
 }

@@ -1,8 +1,9 @@
 //! The graph of a model: which operations it has, what they are called, and that it verifies.
 
 use snnc_front::{Kind, Model, SourceMap, analyze, render, to_graph};
+use snnc_ir::text::print;
 use snnc_ir::verify::verify;
-use snnc_ir::{Graph, Mode, Op, Reset, Surrogate};
+use snnc_ir::{Def, Graph, Mode, Op, ParamKind, Reset, Surrogate, Value};
 
 fn model(text: &str) -> Model {
     let sources = SourceMap::single("net.snn", text);
@@ -10,7 +11,7 @@ fn model(text: &str) -> Model {
 }
 
 fn graph(model: &Model, mode: Mode) -> Graph {
-    let graph = to_graph(model, mode).expect("nothing is learned");
+    let graph = to_graph(model, mode);
     verify(&graph).unwrap_or_else(|errors| panic!("{errors}"));
     graph
 }
@@ -188,7 +189,7 @@ fn neurons_become_the_general_form() {
     assert_eq!(form(neuron("decay: 0.25, gain: 3")), (0.25, 3.0, 0.0));
     let lif = neuron("reset: soft, surrogate: rectangle(width: 2.0), compare: \">\", detach_reset: true");
     assert_eq!((lif.reset, lif.surrogate), (Reset::Soft, Surrogate::Rectangle(2.0)));
-    assert!(lif.detach && !lif.fires(1.0));
+    assert!(lif.detach && !lif.compare.fires(1.0, 1.0));
     assert_eq!(neuron("surrogate: atan").surrogate, Surrogate::Atan(2.0));
     assert_eq!(neuron("surrogate: triangle(0.5)").surrogate, Surrogate::Triangle(0.5));
     assert_eq!(neuron("reset: none").reset, Reset::None);
@@ -206,11 +207,99 @@ fn the_threshold_dependent_norm_scales_by_alpha_and_threshold() {
     assert!(ops.iter().any(|op| matches!(op, Op::BnStats(stats) if stats.momentum == 0.2)));
 }
 
+/// What a neuron's learned constants become: trained numbers with their first values, and the operations on them.
+fn learned(neuron: &str) -> (Vec<String>, Vec<String>) {
+    let model = steps("f32[8]", &format!("x |> linear(6) |> {neuron} |> linear(3) |> mean(time)"));
+    let inference = graph(&model, Mode::Infer);
+    let graph = graph(&model, Mode::Train);
+    assert_eq!(graph.params.len(), inference.params.len());
+    let params =
+        graph.params.iter().filter(|&&param| graph.value(param).def == Def::Param(ParamKind::Neuron));
+    let shown = |&param: &Value| {
+        let init = graph.value(param).init.expect("a first value");
+        format!("{} {} {init:.4}", graph.name(param), graph.ty(param))
+    };
+    let trained: u64 = params.clone().map(|&param| graph.ty(param).elements_per_sample() as u64).sum();
+    assert_eq!(model.parameters, 8 * 6 + 6 + 6 * 3 + 3 + trained);
+    let text = print(&graph);
+    let made = text.lines().filter(|line| line.contains("neuron.constant") || line.contains("= scale"));
+    (params.map(shown).collect(), made.map(|line| line.trim().to_string()).collect())
+}
+
 #[test]
-fn learned_neurons_check_but_do_not_compile() {
-    let model = steps("f32[8]", "x |> lif(tau: learn(2.0), per: channel) |> linear(3) |> mean(time)");
+fn a_learned_time_constant_makes_decay_gain_and_current() {
+    let (params, made) = learned("lif(tau: learn(4.0), reset: hard(-0.5))");
+    assert_eq!(params, ["lif.w_tau f32[C1] -1.0986"]);
+    assert_eq!(
+        made,
+        [
+            "%lif.decay : f32[C1] = neuron.constant %lif.w_tau {form=complement}",
+            "%lif.gain : f32[C1] = neuron.constant %lif.w_tau {form=sigmoid}",
+            "%lif.current : f32[C1] = neuron.constant %lif.w_tau {form=sigmoid}",
+            "%lif.current.2 : f32[C1] = scale %lif.current {by=-0.5}",
+        ]
+    );
+    let (params, made) = learned("PLIF(decay_input: false)");
+    assert_eq!(params, ["PLIF.w_tau f32[C1] 0.0000"]);
+    assert_eq!(made, ["%PLIF.decay : f32[C1] = neuron.constant %PLIF.w_tau {form=complement}"]);
+    // The leak of a parametric neuron stays learned when a call gives it.
+    assert_eq!(learned("PLIF(tau: 4.0)").0, ["PLIF.w_tau f32[C1] -1.0986"]);
+    assert_eq!(learned("PLIF(decay: 0.75)").0, ["PLIF.w_decay f32[C1] 1.0986"]);
+}
+
+#[test]
+fn learned_constants_of_channels() {
+    let neuron = "lif(decay: learn(0.5), gain: learn(1.0), threshold: learn(1.0), per: channel)";
+    let (params, made) = learned(neuron);
+    assert_eq!(
+        params,
+        ["lif.w_decay f32[C6] 0.0000", "lif.w_gain f32[C6] 0.5413", "lif.w_threshold f32[C6] 0.5413"]
+    );
+    assert_eq!(
+        made,
+        [
+            "%lif.decay : f32[C6] = neuron.constant %lif.w_decay {form=sigmoid}",
+            "%lif.gain : f32[C6] = neuron.constant %lif.w_gain {form=softplus}",
+            "%lif.threshold : f32[C6] = neuron.constant %lif.w_threshold {form=softplus}",
+        ]
+    );
+    let (_, made) = learned("lif(decay: learn(0.5), decay_input: true)");
+    assert!(made[1].starts_with("%lif.gain") && made[1].ends_with("{form=complement}"), "{made:?}");
+}
+
+#[test]
+fn surrogates_have_two_sets_of_names() {
+    let surrogate = |text: &str| neuron(&format!("surrogate: {text}")).surrogate;
+    for (text, expected) in [
+        ("piecewise_exp", Surrogate::PiecewiseExp(1.0)),
+        ("soft_sign(alpha: 3.0)", Surrogate::SoftSign(3.0)),
+        ("super_spike", Surrogate::SuperSpike(1.0)),
+        ("fast_sigmoid(10.0)", Surrogate::FastSigmoid(10.0)),
+        ("erf", Surrogate::Erf(2.0)),
+        ("tanh(slope: 2.0)", Surrogate::Tanh(2.0)),
+        ("Rect(alpha: 2.0)", Surrogate::Rectangle(0.5)),
+        ("PiecewiseQuadratic(4.0)", Surrogate::Triangle(0.25)),
+        ("Sigmoid", Surrogate::Sigmoid(4.0)),
+        ("ATan", Surrogate::Atan(2.0)),
+        ("PiecewiseExp", Surrogate::PiecewiseExp(1.0)),
+        ("SoftSign", Surrogate::SoftSign(2.0)),
+        ("SuperSpike", Surrogate::SuperSpike(1.0)),
+        ("Erf", Surrogate::Erf(2.0)),
+    ] {
+        assert_eq!(surrogate(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn norms_scale_timesteps_and_choose_their_first_gain() {
+    let model = steps("f32[8]", "x |> norm(step_scale: true, gain: 0.0) |> lif |> linear(3) |> mean(time)");
+    assert_eq!(model.parameters, 8 + 8 + 4 + 24 + 3);
     for mode in [Mode::Infer, Mode::Train] {
-        assert!(to_graph(&model, mode).is_err());
+        let graph = graph(&model, mode);
+        let [p, gain] = ["norm.step_scale", "norm.weight"].map(|name| graph.find(name).expect("a parameter"));
+        assert_eq!((graph.ty(p).to_string(), graph.value(p).init), ("f32[T4]".to_string(), None));
+        assert_eq!(graph.value(gain).init, Some(0.0));
+        assert_eq!(graph.count("step_scale"), 1);
     }
 }
 

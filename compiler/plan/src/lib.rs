@@ -45,6 +45,8 @@ pub enum ParamRole {
     RunningMean,
     /// A norm's running variance: not trained.
     RunningVar,
+    /// The number behind a learned constant of a neuron: trained, and never decayed.
+    Neuron,
 }
 
 impl ParamRole {
@@ -63,6 +65,8 @@ pub struct ParamSpec {
     pub shape: Vec<usize>,
     /// The role.
     pub role: ParamRole,
+    /// The first value of every element, where the model says another than the role begins with.
+    pub init: Option<f32>,
     /// Inputs of one output: what the default initialisation scales by. For a bias, that of its product.
     pub fan_in: usize,
     /// Where the values live.

@@ -139,7 +139,7 @@ impl PlanBuilder {
         let update = (train && !role.is_trained()).then(|| self.fixed(&format!("{name}.next"), len));
         let (name, shape) = (name.to_string(), shape.to_vec());
         let fan_in = shape.iter().skip(1).product();
-        self.plan.params.push(ParamSpec { name, shape, role, fan_in, buffer, grad, update });
+        self.plan.params.push(ParamSpec { name, shape, role, init: None, fan_in, buffer, grad, update });
         (buffer, grad.or(update))
     }
 

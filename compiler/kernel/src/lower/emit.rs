@@ -9,7 +9,7 @@ use super::LowerError;
 use super::view::{Frame, View};
 use crate::body::{Compare, Index, Mask, Reg, Row, Unary};
 use crate::build::Builder;
-use snnc_ir::{Graph, Inst, Lif, Norm, Op, Reset, Surrogate, Value};
+use snnc_ir::{Constant, Form, Graph, Inst, Lif, Norm, Op, Reset, Surrogate, Value};
 use std::collections::HashMap;
 
 /// A value's row in registers.
@@ -76,15 +76,14 @@ impl Scope<'_> {
             }
             Op::Add => arg(0) + arg(1),
             Op::Scale(by) => scaled(arg(0), *by, n),
-            Op::LifCharge(lif) => charge(lif, arg(0), arg(1), n),
+            Op::StepScale => arg(0) * arg(1),
+            Op::LifCharge(lif) => self.neuron(inst, lif, frame).charge(arg(0), arg(1)),
             Op::LifReset(lif) => {
                 let fired = self.mask(data.args[1], frame);
-                match lif.reset {
-                    Reset::Hard(value) => fired.select(Row::constant(value, n), arg(0)),
-                    Reset::Soft => fired.select(arg(0) - Row::constant(lif.threshold, n), arg(0)),
-                    Reset::None => arg(0),
-                }
+                self.neuron(inst, lif, frame).reset(arg(0), fired)
             }
+            Op::NeuronConstant(form) => constant(k, *form, arg(0), n),
+            Op::NeuronConstantGrad(form) => arg(0) * constant_derivative(k, *form, arg(1), n),
             Op::Unpack => arg(0),
             Op::Broadcast if !self.is_bits(data.results[0]) => arg(0),
             Op::Broadcast | Op::Pack => {
@@ -93,12 +92,12 @@ impl Scope<'_> {
                 return Ok(());
             }
             Op::LifFire(lif) => {
-                let mask = fires(lif, arg(0), n);
+                let mask = self.neuron(inst, lif, frame).fires(arg(0));
                 self.set_mask(k, data.results[0], n, mask);
                 return Ok(());
             }
             Op::LifWindow(lif) => {
-                let mask = window(lif, arg(0), n)?;
+                let mask = self.neuron(inst, lif, frame).window(arg(0))?;
                 self.set_mask(k, data.results[0], n, mask);
                 return Ok(());
             }
@@ -107,6 +106,15 @@ impl Scope<'_> {
         let reg = k.row("r", n, row);
         self.rows.insert(data.results[0], Val::Row(reg));
         Ok(())
+    }
+
+    /// The neuron of an instruction, its learned constants read from the last operands.
+    fn neuron<'a>(&self, inst: Inst, lif: &'a Lif, frame: &Frame) -> Neuron<'a> {
+        let data = self.graph.inst(inst);
+        let constants = data.op.constants();
+        let operands = &data.args[data.args.len() - constants.len()..];
+        let rows = operands.iter().map(|&value| self.row(value, frame));
+        Neuron { lif, given: constants.into_iter().zip(rows).collect(), n: frame.tile.n }
     }
 
     fn set_mask(&mut self, k: &mut Builder, value: Value, n: usize, mask: Mask) {
@@ -125,29 +133,108 @@ pub fn deviation(var: Row, norm: &Norm, n: usize) -> Row {
     (var + Row::constant(norm.eps, n)).unary(Unary::Sqrt)
 }
 
-fn charge(lif: &Lif, membrane: Row, input: Row, n: usize) -> Row {
-    let charged = scaled(membrane, lif.decay, n) + scaled(input, lif.gain, n);
-    if lif.current == 0.0 { charged } else { charged + Row::constant(lif.current, n) }
+/// A neuron on a row of channels: its constants are numbers of the attributes, or rows of operands.
+#[derive(Debug)]
+pub struct Neuron<'a> {
+    pub lif: &'a Lif,
+    /// The learned constants.
+    pub given: Vec<(Constant, Row)>,
+    /// Lanes.
+    pub n: usize,
 }
 
-/// Where the membrane fires.
-pub fn fires(lif: &Lif, membrane: Row, n: usize) -> Mask {
-    let compare = match lif.compare {
-        snnc_ir::Compare::Ge => Compare::Ge,
-        snnc_ir::Compare::Gt => Compare::Gt,
-    };
-    membrane.compare(compare, Row::constant(lif.threshold, n))
+impl Neuron<'_> {
+    fn learned(&self, constant: Constant) -> Option<Row> {
+        self.given.iter().find(|(given, _)| *given == constant).map(|(_, row)| row.clone())
+    }
+
+    fn number(&self, constant: Constant) -> f32 {
+        match constant {
+            Constant::Decay => self.lif.decay,
+            Constant::Gain => self.lif.gain,
+            Constant::Current => self.lif.current,
+            Constant::Threshold => self.lif.threshold,
+        }
+    }
+
+    /// A constant in every lane.
+    pub fn constant(&self, constant: Constant) -> Row {
+        self.learned(constant).unwrap_or_else(|| Row::constant(self.number(constant), self.n))
+    }
+
+    /// A row times a constant.
+    pub fn times(&self, constant: Constant, row: Row) -> Row {
+        match self.learned(constant) {
+            Some(by) => row * by,
+            None => scaled(row, self.number(constant), self.n),
+        }
+    }
+
+    fn charge(&self, membrane: Row, input: Row) -> Row {
+        let charged = self.times(Constant::Decay, membrane) + self.times(Constant::Gain, input);
+        match self.learned(Constant::Current) {
+            Some(current) => charged + current,
+            None if self.lif.current == 0.0 => charged,
+            None => charged + Row::constant(self.lif.current, self.n),
+        }
+    }
+
+    /// The membrane after a spike where it fired.
+    pub fn reset(&self, membrane: Row, fired: Mask) -> Row {
+        match self.lif.reset {
+            Reset::Hard(value) => fired.select(Row::constant(value, self.n), membrane),
+            Reset::Soft => fired.select(membrane.clone() - self.constant(Constant::Threshold), membrane),
+            Reset::None => membrane,
+        }
+    }
+
+    /// Where the membrane fires.
+    pub fn fires(&self, membrane: Row) -> Mask {
+        let compare = match self.lif.compare {
+            snnc_ir::Compare::Ge => Compare::Ge,
+            snnc_ir::Compare::Gt => Compare::Gt,
+        };
+        membrane.compare(compare, self.constant(Constant::Threshold))
+    }
+
+    /// Where the membrane lies inside the rectangle.
+    fn window(&self, membrane: Row) -> Result<Mask, LowerError> {
+        let Surrogate::Rectangle(a) = self.lif.surrogate else {
+            return Err(LowerError("only a rectangular surrogate has a window of one bit".to_string()));
+        };
+        let distance = (membrane - self.constant(Constant::Threshold)).unary(Unary::Abs);
+        Ok(distance.compare(Compare::Lt, Row::constant(a / 2.0, self.n)))
+    }
 }
 
-/// Where the membrane lies inside the rectangle.
-pub fn window(lif: &Lif, membrane: Row, n: usize) -> Result<Mask, LowerError> {
-    match lif.surrogate {
-        Surrogate::Rectangle(a) => {
-            let distance = (membrane - Row::constant(lif.threshold, n)).unary(Unary::Abs);
-            Ok(distance.compare(Compare::Lt, Row::constant(a / 2.0, n)))
+/// `1/(1 + e^−x)`.
+pub fn sigmoid(x: Row, n: usize) -> Row {
+    Row::constant(1.0, n) / (Row::constant(1.0, n) + x.unary(Unary::Neg).unary(Unary::Exp))
+}
+
+/// A neuron's constant of trained numbers.
+fn constant(k: &mut Builder, form: Form, w: Row, n: usize) -> Row {
+    match form {
+        Form::Sigmoid => sigmoid(w, n),
+        Form::Complement => sigmoid(w.unary(Unary::Neg), n),
+        Form::Softplus => {
+            let one = || Row::constant(1.0, n);
+            let e = Row::Reg(k.row("e", n, w.clone().unary(Unary::Abs).unary(Unary::Neg).unary(Unary::Exp)));
+            let u = Row::Reg(k.row("u", n, one() + e.clone()));
+            // ln(1 + e) without the loss of a small e: the rounding of u enters twice and cancels.
+            let exact = u.clone().unary(Unary::Ln) * e.clone() / (u.clone() - one());
+            w.max(Row::constant(0.0, n)) + u.compare(Compare::Eq, one()).select(e, exact)
         }
-        Surrogate::Triangle(_) | Surrogate::Sigmoid(_) | Surrogate::Atan(_) => {
-            Err(LowerError("only a rectangular surrogate has a window of one bit".to_string()))
-        }
+    }
+}
+
+/// The derivative of [`constant`].
+fn constant_derivative(k: &mut Builder, form: Form, w: Row, n: usize) -> Row {
+    let p = Row::Reg(k.row("p", n, sigmoid(w, n)));
+    let slope = p.clone() * (Row::constant(1.0, n) - p.clone());
+    match form {
+        Form::Sigmoid => slope,
+        Form::Complement => slope.unary(Unary::Neg),
+        Form::Softplus => p,
     }
 }

@@ -230,6 +230,7 @@ impl<'g> Lowering<'g> {
             Op::BnGradSums => norm::grad_sums(self, inst),
             Op::FoldWeight(attrs) => norm::fold_weight(self, inst, *attrs),
             Op::FoldBias(attrs) => norm::fold_bias(self, inst, *attrs),
+            Op::StepScaleGrad => norm::step_scale_grad(self, inst),
             Op::LifGrad(lif) => neuron::grad(self, inst, lif),
             Op::MaxPool(pool) => pool::max(self, inst, *pool),
             Op::MaxPoolGrad(pool) => pool::max_grad(self, inst, *pool),
@@ -246,6 +247,9 @@ impl<'g> Lowering<'g> {
             | Op::BatchNorm(_)
             | Op::BnApply(_)
             | Op::BnGradInput(_)
+            | Op::StepScale
+            | Op::NeuronConstant(_)
+            | Op::NeuronConstantGrad(_)
             | Op::Broadcast
             | Op::Pack
             | Op::Unpack
@@ -321,6 +325,7 @@ impl<'g> Lowering<'g> {
             ParamKind::Shift => ParamRole::Shift,
             ParamKind::RunningMean => ParamRole::RunningMean,
             ParamKind::RunningVar => ParamRole::RunningVar,
+            ParamKind::Neuron => ParamRole::Neuron,
         };
         let shape = graph.ty(param).dims(1);
         let weight =
@@ -331,7 +336,8 @@ impl<'g> Lowering<'g> {
             | ParamRole::Gain
             | ParamRole::Shift
             | ParamRole::RunningMean
-            | ParamRole::RunningVar => shape.clone(),
+            | ParamRole::RunningVar
+            | ParamRole::Neuron => shape.clone(),
         };
         let find =
             |list: &[(Value, Value)]| list.iter().find(|(p, _)| *p == param).map(|(_, v)| self.buffer(*v));
@@ -340,6 +346,7 @@ impl<'g> Lowering<'g> {
             fan_in: of.iter().skip(1).product(),
             shape,
             role,
+            init: graph.value(param).init,
             buffer: self.buffer(param)?,
             grad: find(&graph.grads).transpose()?,
             update: find(&graph.updates).transpose()?,

@@ -5,15 +5,16 @@
 //! ```
 //!
 //! With a saved window bit `g` is `1/a` inside and 0 outside; with a saved membrane it is the surrogate's
-//! derivative, and spikes are recomputed from the membrane.
+//! derivative, and spikes are recomputed from the membrane. Learned constants get a sum per task and channel,
+//! then the tasks' sums in order: the same bits for any threads.
 
-use super::emit::{fires, scaled};
-use super::view::{Frame, View, each_tile};
+use super::emit::{Neuron, sigmoid};
+use super::view::{Frame, Shape, TILE, Tile, View, each_tile, one_tile};
 use super::{Draw, LowerError, Lowering};
-use crate::body::{Index, Mask, Row, Unary};
-use crate::build::Builder;
-use snnc_ir::{Inst, Lif, Reset, Save, Surrogate};
-use snnc_plan::Tasks;
+use crate::body::{Compare, Fold, Index, Mask, Reg, Row, Slot, SlotElem, Unary};
+use crate::build::{Builder, load};
+use snnc_ir::{Constant, Inst, Lif, Reset, Save, Surrogate, Value};
+use snnc_plan::{BufferId, ElemKind, Tasks};
 
 /// Elements that a task takes, over all its timesteps.
 const CHUNK: usize = 1 << 15;
@@ -40,85 +41,292 @@ pub fn grad(lowering: &mut Lowering<'_>, inst: Inst, lif: &Lif) -> Result<(), Lo
         Save::Membrane => Saved::Membrane(draw.read_view(lowering, data.args[1])?),
         Save::Nothing => return Err(LowerError(format!("%{name}: nothing was saved for the gradient"))),
     };
+    let constants = data.op.constants();
+    let mut given = Vec::new();
+    for (&constant, &value) in constants.iter().zip(&data.args[data.args.len() - constants.len()..]) {
+        given.push((constant, draw.read_view(lowering, value)?));
+    }
     let dx = draw.write_view(lowering, data.results[0])?;
     let shape = dx.shape;
     let chunk = (CHUNK / (shape.steps() * shape.channels).max(1)).clamp(1, shape.positions());
     let chunks = shape.positions().div_ceil(chunk);
-    let k = &mut draw.k;
-    let b = k.index("b", Index::Task.quotient(chunks));
-    let first = k.index("p0", Index::Task.remainder(chunks) * chunk);
-    let end = (&first + chunk).min(shape.positions());
-    k.for_range("p", &first, end, |k, p| {
-        each_tile(k, shape.channels, |k, tile| {
-            let n = tile.n;
-            let delta = k.row("delta", n, Row::constant(0.0, n));
-            k.for_down("t", 0, shape.steps(), |k, t| {
-                let frame = Frame { t, b: b.clone(), p: p.clone(), tile: tile.clone() };
-                let eps = k.row("eps", n, scaled(Row::Reg(delta), lif.decay, n));
-                let next = step(k, lif, &saved, &ds, Row::Reg(eps), &frame);
-                k.set(delta, next);
-                dx.store_row(k, &frame, scaled(Row::Reg(delta), lif.gain, n));
-            });
-        });
-    });
+    let partials = Partials { count: constants.len(), channels: shape.channels, chunks };
+    let sums = (!constants.is_empty()).then(|| partials.buffer(lowering, &name));
+    let out = sums.map(|buffer| draw.write(buffer, SlotElem::F32));
+    let backward = Backward { lif, given, saved, ds, dx, partials, out };
+    backward.task(&mut draw.k, chunk);
     lowering.push_kernel(&name, draw, Tasks::per_samples(1, chunks));
+    if let Some(buffer) = sums {
+        for (i, &result) in data.results[1..].iter().enumerate() {
+            partials.combine(lowering, &name, buffer, (i, result))?;
+        }
+    }
     Ok(())
 }
 
-/// `δ_t` from `ε_t`.
-fn step(k: &mut Builder, lif: &Lif, saved: &Saved, ds: &View, eps: Row, frame: &Frame) -> Row {
-    let n = frame.tile.n;
-    let zero = || Row::constant(0.0, n);
-    let (slope, fired, membrane): (Row, Mask, Option<Row>) = match saved {
-        Saved::Window(spikes, window) => {
-            let height = match lif.surrogate {
-                Surrogate::Rectangle(a) => 1.0 / a,
-                Surrogate::Triangle(_) | Surrogate::Sigmoid(_) | Surrogate::Atan(_) => 0.0,
+/// Sums for the learned constants: a row of channels for each task and constant.
+#[derive(Clone, Copy)]
+struct Partials {
+    count: usize,
+    channels: usize,
+    chunks: usize,
+}
+
+impl Partials {
+    fn buffer(&self, lowering: &mut Lowering<'_>, name: &str) -> BufferId {
+        let bytes = self.chunks * self.count * self.channels * 4;
+        lowering.add_draft(&format!("{name}.partial"), ElemKind::F32, bytes, true)
+    }
+
+    fn at(&self, task: &Index, constant: usize, tile: &Tile) -> Index {
+        (task * self.count + constant) * self.channels + &tile.index * TILE
+    }
+
+    /// The sum over tasks, and over channels where there is one number for the layer.
+    fn combine(
+        &self,
+        lowering: &mut Lowering<'_>,
+        name: &str,
+        sums: BufferId,
+        (constant, result): (usize, Value),
+    ) -> Result<(), LowerError> {
+        let mut draw = Draw::new();
+        let part = draw.read(sums, SlotElem::F32);
+        let out = draw.write_view(lowering, result)?;
+        let sum = |k: &mut Builder, tile: &Tile| {
+            let sum = k.row("sum", tile.n, Row::constant(0.0, tile.n));
+            k.for_range("task", 0, Index::Batch * self.chunks, |k, task| {
+                k.set(sum, Row::Reg(sum) + load(part, self.at(&task, constant, tile), tile.n));
+            });
+            Row::Reg(sum)
+        };
+        let k = &mut draw.k;
+        let tasks = if out.shape.channels == self.channels {
+            one_tile(k, &Index::Task, self.channels, |k, tile| {
+                let row = sum(k, &tile);
+                k.store(out.slot, &tile.index * TILE, row);
+            });
+            Tasks::fixed(out.shape.tiles())
+        } else {
+            let total = k.row("total", 1, Row::constant(0.0, 1));
+            each_tile(k, self.channels, |k, tile| {
+                let row = sum(k, &tile);
+                k.set(total, Row::Reg(total) + row.fold(Fold::Sum));
+            });
+            k.store(out.slot, 0, Row::Reg(total));
+            Tasks::fixed(1)
+        };
+        lowering.push_kernel(name, draw, tasks);
+        Ok(())
+    }
+}
+
+/// The kernel that walks back through time.
+struct Backward<'a> {
+    lif: &'a Lif,
+    given: Vec<(Constant, View)>,
+    saved: Saved,
+    ds: View,
+    dx: View,
+    partials: Partials,
+    out: Option<Slot>,
+}
+
+/// What a timestep leaves in registers.
+struct Step {
+    /// The gradient of the spike, through the surrogate.
+    through: Row,
+    /// Where the neuron fired.
+    fired: Mask,
+    /// The membrane, where it was kept.
+    membrane: Option<Row>,
+}
+
+impl Backward<'_> {
+    /// A range of positions of one sample.
+    fn task(&self, k: &mut Builder, chunk: usize) {
+        let shape: Shape = self.dx.shape;
+        let b = k.index("b", Index::Task.quotient(self.partials.chunks));
+        let first = k.index("p0", Index::Task.remainder(self.partials.chunks) * chunk);
+        let end = (&first + chunk).min(shape.positions());
+        if let Some(out) = self.out {
+            each_tile(k, shape.channels, |k, tile| {
+                for i in 0..self.given.len() {
+                    k.store(out, self.partials.at(&Index::Task, i, &tile), Row::constant(0.0, tile.n));
+                }
+            });
+        }
+        k.for_range("p", &first, end, |k, p| {
+            each_tile(k, shape.channels, |k, tile| self.row(k, &b, &p, &tile));
+        });
+    }
+
+    /// One row of channels of one position.
+    fn row(&self, k: &mut Builder, b: &Index, p: &Index, tile: &Tile) {
+        let n = tile.n;
+        let zero = || Row::constant(0.0, n);
+        let frame = |t: Index| Frame { t, b: b.clone(), p: p.clone(), tile: tile.clone() };
+        let channel = Frame { t: 0.into(), b: 0.into(), p: 0.into(), tile: tile.clone() };
+        let given = self.given.iter().map(|(constant, view)| (*constant, view.row(&channel))).collect();
+        let neuron = Neuron { lif: self.lif, given, n };
+        let sums: Vec<Reg> = self.given.iter().map(|_| k.row("sum", n, zero())).collect();
+        let delta = k.row("delta", n, zero());
+        k.for_down("t", 0, self.dx.shape.steps(), |k, t| {
+            let eps = Row::Reg(k.row("eps", n, neuron.times(Constant::Decay, Row::Reg(delta))));
+            let step = self.step(k, &neuron, eps.clone(), &frame(t.clone()));
+            let kept = match self.lif.reset {
+                Reset::Hard(_) => step.fired.clone().select(zero(), eps.clone()),
+                Reset::Soft | Reset::None => eps.clone(),
             };
-            (window.mask(frame).select(Row::constant(height, n), zero()), spikes.mask(frame), None)
-        }
-        Saved::Membrane(view) => {
-            let h = k.row("h", n, view.row(frame));
-            (derivative(k, lif, Row::Reg(h), n), fires(lif, Row::Reg(h), n), Some(Row::Reg(h)))
-        }
-    };
-    let mut error = ds.row(frame);
-    if !lif.detach {
-        // The path through the reset: ∂v/∂s.
-        match (lif.reset, membrane) {
-            (Reset::Hard(value), Some(h)) => error = error + eps.clone() * (Row::constant(value, n) - h),
-            (Reset::Soft, _) => error = error + scaled(eps.clone(), -lif.threshold, n),
-            (Reset::Hard(_), None) | (Reset::None, _) => {}
+            k.set(delta, step.through.clone() + kept);
+            self.dx.store_row(k, &frame(t.clone()), neuron.times(Constant::Gain, Row::Reg(delta)));
+            let before = self.before(k, &neuron, &t, frame);
+            for ((constant, _), &sum) in self.given.iter().zip(&sums) {
+                let term = term(&neuron, *constant, Row::Reg(delta), &step, before.as_ref(), &eps);
+                k.set(sum, Row::Reg(sum) + term);
+            }
+        });
+        if let Some(out) = self.out {
+            for (i, &sum) in sums.iter().enumerate() {
+                let at = self.partials.at(&Index::Task, i, tile);
+                k.store(out, &at, load(out, &at, n) + Row::Reg(sum));
+            }
         }
     }
-    let kept = match lif.reset {
-        Reset::Hard(_) => fired.select(zero(), eps),
-        Reset::Soft | Reset::None => eps,
-    };
-    error * slope + kept
+
+    /// The gradient of the spike times the surrogate's derivative.
+    fn step(&self, k: &mut Builder, neuron: &Neuron, eps: Row, frame: &Frame) -> Step {
+        let (lif, n) = (self.lif, frame.tile.n);
+        let (slope, fired, membrane): (Row, Mask, Option<Row>) = match &self.saved {
+            Saved::Window(spikes, window) => {
+                // Inside its window the rectangle is flat.
+                let height = Row::constant(lif.surrogate.derivative(0.0) as f32, n);
+                (window.mask(frame).select(height, Row::constant(0.0, n)), spikes.mask(frame), None)
+            }
+            Saved::Membrane(view) => {
+                let h = Row::Reg(k.row("h", n, view.row(frame)));
+                (derivative(k, neuron, h.clone()), neuron.fires(h.clone()), Some(h))
+            }
+        };
+        let mut error = self.ds.row(frame);
+        if !lif.detach {
+            // The path through the reset: ∂v/∂s.
+            match (lif.reset, &membrane) {
+                (Reset::Hard(value), Some(h)) => error = error + eps * (Row::constant(value, n) - h.clone()),
+                (Reset::Soft, _) => error = error - neuron.times(Constant::Threshold, eps),
+                (Reset::Hard(_), None) | (Reset::None, _) => {}
+            }
+        }
+        let through = error * slope;
+        if self.given.is_empty() {
+            return Step { through, fired, membrane };
+        }
+        // The sums read both again.
+        let through = Row::Reg(k.row("through", n, through));
+        Step { through, fired: Mask::Reg(k.mask("fired", n, fired)), membrane }
+    }
+
+    /// The membrane that the timestep began with, where a learned decay or gain asks for it.
+    fn before(
+        &self,
+        k: &mut Builder,
+        neuron: &Neuron,
+        t: &Index,
+        frame: impl Fn(Index) -> Frame,
+    ) -> Option<Row> {
+        let Saved::Membrane(view) = &self.saved else { return None };
+        let asked = |(constant, _): &(Constant, View)| matches!(constant, Constant::Decay | Constant::Gain);
+        if !self.given.iter().any(asked) {
+            return None;
+        }
+        let before = k.row("before", neuron.n, Row::constant(self.lif.reset.initial(), neuron.n));
+        k.when(Compare::Gt, t, 0, |k| {
+            let h = Row::Reg(k.row("h0", neuron.n, view.row(&frame(t - 1))));
+            k.set(before, neuron.reset(h.clone(), neuron.fires(h)));
+        });
+        Some(Row::Reg(before))
+    }
+}
+
+/// What a timestep adds to the gradient of a constant.
+fn term(
+    neuron: &Neuron,
+    constant: Constant,
+    delta: Row,
+    step: &Step,
+    before: Option<&Row>,
+    eps: &Row,
+) -> Row {
+    let n = neuron.n;
+    match (constant, before, &step.membrane) {
+        (Constant::Decay, Some(before), _) => delta * before.clone(),
+        (Constant::Gain, Some(before), Some(h)) => {
+            // The input is what charged the membrane: the gain is above 0.
+            let kept = neuron.times(Constant::Decay, before.clone()) + neuron.constant(Constant::Current);
+            delta * ((h.clone() - kept) / neuron.constant(Constant::Gain))
+        }
+        (Constant::Current, _, _) => delta,
+        (Constant::Threshold, _, _) => match neuron.lif.reset {
+            Reset::Soft => {
+                let reset = step.fired.clone().select(eps.clone(), Row::constant(0.0, n));
+                (step.through.clone() + reset).unary(Unary::Neg)
+            }
+            Reset::Hard(_) | Reset::None => step.through.clone().unary(Unary::Neg),
+        },
+        // A window bit is never saved for these.
+        (Constant::Decay | Constant::Gain, _, _) => Row::constant(0.0, n),
+    }
 }
 
 /// The surrogate's derivative at a membrane.
-fn derivative(k: &mut Builder, lif: &Lif, membrane: Row, n: usize) -> Row {
+fn derivative(k: &mut Builder, neuron: &Neuron, membrane: Row) -> Row {
+    let n = neuron.n;
     let constant = |value: f32| Row::constant(value, n);
-    let u = membrane - constant(lif.threshold);
-    match lif.surrogate {
+    let u = membrane - neuron.constant(Constant::Threshold);
+    let distance = |u: Row| u.unary(Unary::Abs);
+    let square = |k: &mut Builder, x: Row| {
+        let x = Row::Reg(k.row("x", n, x));
+        x.clone() * x
+    };
+    match neuron.lif.surrogate {
         Surrogate::Rectangle(a) => {
-            let inside = u.unary(Unary::Abs).compare(crate::body::Compare::Lt, constant(a / 2.0));
+            let inside = distance(u).compare(Compare::Lt, constant(a / 2.0));
             inside.select(constant(1.0 / a), constant(0.0))
         }
         Surrogate::Triangle(gamma) => {
-            let height = (constant(gamma) - u.unary(Unary::Abs)).max(constant(0.0));
+            let height = (constant(gamma) - distance(u)).max(constant(0.0));
             height * constant(1.0 / (gamma * gamma))
         }
         Surrogate::Sigmoid(alpha) => {
-            let p = constant(1.0) / (constant(1.0) + (u * constant(-alpha)).unary(Unary::Exp));
-            let p = Row::Reg(k.row("sigmoid", n, p));
+            let p = Row::Reg(k.row("sigmoid", n, sigmoid(u * constant(alpha), n)));
             p.clone() * (constant(1.0) - p) * constant(alpha)
         }
         Surrogate::Atan(alpha) => {
             let x = u * constant(std::f32::consts::FRAC_PI_2 * alpha);
-            constant(alpha / 2.0) / (constant(1.0) + x.clone() * x)
+            constant(alpha / 2.0) / (constant(1.0) + square(k, x))
+        }
+        Surrogate::PiecewiseExp(alpha) => {
+            (distance(u) * constant(-alpha)).unary(Unary::Exp) * constant(alpha / 2.0)
+        }
+        Surrogate::SoftSign(alpha) => {
+            constant(alpha / 2.0) / square(k, distance(u) * constant(alpha) + constant(1.0))
+        }
+        Surrogate::SuperSpike(alpha) => constant(alpha) / square(k, distance(u) + constant(1.0)),
+        Surrogate::FastSigmoid(steepness) => {
+            constant(1.0) / square(k, distance(u) * constant(steepness) + constant(1.0))
+        }
+        Surrogate::Erf(alpha) => {
+            let height = alpha / std::f32::consts::PI.sqrt();
+            square(k, u * constant(alpha)).unary(Unary::Neg).unary(Unary::Exp) * constant(height)
+        }
+        Surrogate::Tanh(steepness) => {
+            // 1 − tanh²(x) = 4·p·(1 − p) with p = sigmoid(2x).
+            let u = Row::Reg(k.row("u", n, u));
+            let p = sigmoid(u.clone() * constant(2.0 * steepness), n);
+            let p = Row::Reg(k.row("sigmoid", n, p));
+            let height = 2.0 * steepness / (steepness / 2.0).tanh();
+            let inside = distance(u).compare(Compare::Lt, constant(0.5));
+            inside.select(p.clone() * (constant(1.0) - p) * constant(height), constant(0.0))
         }
     }
 }

@@ -8,7 +8,7 @@
 use super::emit::{deviation, scaled};
 use super::view::{Frame, Shape, TILE, Tile, View, each_tile, one_tile};
 use super::{Draw, LowerError, Lowering};
-use crate::body::{Index, Reg, Row, Slot, SlotElem, Unary};
+use crate::body::{Fold, Index, Reg, Row, Slot, SlotElem, Unary};
 use crate::build::{Builder, load};
 use snnc_ir::{Inst, Norm, Stats};
 use snnc_plan::{BufferId, ElemKind, Tasks};
@@ -186,6 +186,47 @@ pub fn grad_sums(lowering: &mut Lowering<'_>, inst: Inst) -> Result<(), LowerErr
         }
     });
     lowering.push_kernel(&name, draw, Tasks::fixed(shape.tiles()));
+    Ok(())
+}
+
+/// `step_scale.grad dy, x`: one sum for each image, then images of a timestep in order.
+pub fn step_scale_grad(lowering: &mut Lowering<'_>, inst: Inst) -> Result<(), LowerError> {
+    let data = lowering.graph.inst(inst);
+    let name = lowering.inst_name(inst);
+    let shape = Shape::of(lowering.graph.ty(data.args[0]))?;
+    let buffer =
+        lowering.add_draft(&format!("{name}.partial"), ElemKind::F32, shape.steps() * 4, shape.batched);
+
+    let mut draw = Draw::new();
+    let dy = as_images(draw.read_view(lowering, data.args[0])?);
+    let x = as_images(draw.read_view(lowering, data.args[1])?);
+    let out = draw.write(buffer, SlotElem::F32);
+    let k = &mut draw.k;
+    let total = k.row("total", 1, Row::constant(0.0, 1));
+    each_tile(k, shape.channels, |k, tile| {
+        let sum = k.row("sum", tile.n, Row::constant(0.0, tile.n));
+        k.for_range("p", 0, shape.positions(), |k, p| {
+            let frame = frame_of(&Index::Task, &p, &tile);
+            k.set(sum, Row::Reg(sum) + dy.row(&frame) * x.row(&frame));
+        });
+        k.set(total, Row::Reg(total) + Row::Reg(sum).fold(Fold::Sum));
+    });
+    k.store(out, Index::Task, Row::Reg(total));
+    let steps = shape.steps();
+    let tasks = if shape.batched { Tasks::per_samples(1, steps) } else { Tasks::fixed(steps) };
+    lowering.push_kernel(&name, draw, tasks);
+
+    let mut draw = Draw::new();
+    let part = draw.read(buffer, SlotElem::F32);
+    let result = draw.write_view(lowering, data.results[0])?;
+    let images = if shape.batched { Index::Batch } else { Index::Const(1) };
+    let k = &mut draw.k;
+    let total = k.row("total", 1, Row::constant(0.0, 1));
+    k.for_range("image", 0, &images, |k, image| {
+        k.set(total, Row::Reg(total) + load(part, Index::Task * &images + image, 1));
+    });
+    k.store(result.slot, Index::Task, Row::Reg(total));
+    lowering.push_kernel(&name, draw, Tasks::fixed(steps));
     Ok(())
 }
 

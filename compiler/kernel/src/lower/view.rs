@@ -5,7 +5,7 @@
 
 use super::LowerError;
 use crate::body::{Compare, Index, Mask, Row, Slot, Width};
-use crate::build::{Builder, load, load_word, mask_of, word_of};
+use crate::build::{Builder, load, load_splat, load_word, mask_of, word_of};
 use snnc_ir::{AxisName, Elem, Type};
 
 /// Channels of a full tile: one half word of spikes, eight vectors of 128 bits.
@@ -143,10 +143,14 @@ impl View {
         self.shape.position(&frame.t, &frame.b, &frame.p) + &frame.tile.index * unit
     }
 
-    /// The row as numbers.
+    /// The row as numbers. One channel stands for all: a number per layer or per timestep.
     pub fn row(&self, frame: &Frame) -> Row {
         if self.shape.bits {
             return self.mask(frame).to_row(frame.tile.n);
+        }
+        if self.shape.channels == 1 && (frame.tile.n > 1 || frame.tile.index != Index::Const(0)) {
+            let at = self.shape.position(&frame.t, &frame.b, &frame.p);
+            return load_splat(self.slot, at, frame.tile.n);
         }
         load(self.slot, self.at(frame), frame.tile.n)
     }
