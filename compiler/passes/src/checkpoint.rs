@@ -10,6 +10,7 @@
 //! Gains: memory that hardly grows with time. What is left of a neuron between forward and backward are two
 //! bits a timestep, not the 32 of the current that the norm's gradient reads. The operands are bits that the
 //! weight's gradient keeps alive anyway. Costs: one more masked addition a layer.
+//! A norm's result that the gradient of a scale per timestep reads is computed again in the same way.
 //! Needs: masked, after the last cse, which would undo it. Leaves: masked. Stops at: dense products, and
 //! values that the backward pass does not read.
 
@@ -25,31 +26,44 @@ fn run(graph: &mut Graph) {
     let Some(loss) = graph.outputs.last().and_then(|&loss| graph.def_inst(loss)) else { return };
     let Some(at) = graph.body.iter().position(|&inst| inst == loss) else { return };
     let backward = graph.body.split_off(at + 1);
-    let kept: Vec<Inst> = graph.body.iter().copied().filter(|&inst| is_masked(graph, inst)).collect();
-    let sums: HashMap<Value, Inst> =
-        kept.into_iter().map(|inst| (graph.inst(inst).results[0], inst)).collect();
-    let mut again: HashMap<Value, Value> = HashMap::new();
+    let kept: Vec<Inst> = graph.body.iter().copied().filter(|&inst| is_cheap(graph, inst)).collect();
+    let cheap = kept.into_iter().map(|inst| (graph.inst(inst).results[0], inst)).collect();
+    let mut checkpoint = Checkpoint { cheap, again: HashMap::new() };
     for inst in backward {
-        for value in graph.inst(inst).args.clone() {
-            if let (Some(&product), false) = (sums.get(&value), again.contains_key(&value)) {
-                again.insert(value, compute_again(graph, product));
-            }
-        }
-        graph.inst_mut(inst).args.iter_mut().for_each(|arg| *arg = *again.get(arg).unwrap_or(arg));
+        let args = graph.inst(inst).args.clone();
+        graph.inst_mut(inst).args = checkpoint.read_again(graph, args);
         graph.body.push(inst);
     }
 }
 
-/// Whether an instruction sums rows where a spike is set.
-fn is_masked(graph: &Graph, inst: Inst) -> bool {
-    matches!(graph.inst(inst).op, Op::Conv2dMaskedAdd(_) | Op::LinearMaskedAdd)
+/// Whether an instruction sums rows where a spike is set, or is an affine map of such sums.
+fn is_cheap(graph: &Graph, inst: Inst) -> bool {
+    matches!(graph.inst(inst).op, Op::Conv2dMaskedAdd(_) | Op::LinearMaskedAdd | Op::BnApply(_))
 }
 
-/// A copy of a product at the end of the body.
-fn compute_again(graph: &mut Graph, product: Inst) -> Value {
-    let data = graph.inst(product).clone();
-    let result = data.results[0];
-    let name = format!("{}.again", graph.name(result));
-    let ty = graph.ty(result).clone();
-    graph.push(&name, data.op, &data.args, ty)
+struct Checkpoint {
+    /// Results of the forward pass that are cheap, with their makers.
+    cheap: HashMap<Value, Inst>,
+    /// Their copies in the backward pass.
+    again: HashMap<Value, Value>,
+}
+
+impl Checkpoint {
+    /// Operands of the backward pass with the cheap ones replaced by copies at the end of the body.
+    fn read_again(&mut self, graph: &mut Graph, args: Vec<Value>) -> Vec<Value> {
+        args.into_iter().map(|arg| self.compute_again(graph, arg)).collect()
+    }
+
+    fn compute_again(&mut self, graph: &mut Graph, value: Value) -> Value {
+        if let Some(&copy) = self.again.get(&value) {
+            return copy;
+        }
+        let Some(&maker) = self.cheap.get(&value) else { return value };
+        let data = graph.inst(maker).clone();
+        let args = self.read_again(graph, data.args);
+        let (name, ty) = (format!("{}.again", graph.name(value)), graph.ty(value).clone());
+        let copy = graph.push(&name, data.op, &args, ty);
+        self.again.insert(value, copy);
+        copy
+    }
 }

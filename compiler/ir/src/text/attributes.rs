@@ -129,8 +129,11 @@ fn lif_attributes(lif: &Lif, read: &[&str]) -> Vec<(&'static str, String)> {
         .collect()
 }
 
+/// A name, and what it makes of a constant.
+type Named = (&'static str, fn(f32) -> Surrogate);
+
 /// Every surrogate with its name.
-const SURROGATES: [(&str, fn(f32) -> Surrogate); 10] = [
+const SURROGATES: [Named; 10] = [
     ("rect", Surrogate::Rectangle),
     ("triangle", Surrogate::Triangle),
     ("sigmoid", Surrogate::Sigmoid),
