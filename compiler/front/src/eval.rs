@@ -6,12 +6,12 @@
 use crate::ast::{BinaryOp, Body, Expr, ExprKind, Name};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::{Layer, Node};
-use crate::neuron::Style;
 use crate::program::Program;
 use crate::resolve;
 use crate::shape::{Activation, MAX_ELEMENTS, Shape};
 use crate::slug::Slug;
 use crate::span::Span;
+use crate::style::Style;
 use crate::value::{Value, binary, unary};
 use std::collections::HashMap;
 

@@ -18,6 +18,7 @@ pub mod shape;
 pub mod slug;
 pub mod source;
 pub mod span;
+mod style;
 mod surrogate;
 
 mod analyze;

@@ -165,7 +165,8 @@ mod tests {
     fn decay_spares_norms_and_biases_by_default() -> Result<(), Error> {
         let optimizer = Optimizer::Sgd { lr: 1.0, momentum: 0.0, nesterov: false, weight_decay: 0.5 };
         let mut sgd = Sgd::new(optimizer, Decay::default(), 1);
-        for (role, expected) in [(ParamRole::Weight, 0.5), (ParamRole::Gain, 1.0), (ParamRole::Bias, 1.0)] {
+        let spared = [ParamRole::Gain, ParamRole::Shift, ParamRole::Bias, ParamRole::Neuron].map(|role| (role, 1.0));
+        for (role, expected) in spared.into_iter().chain([(ParamRole::Weight, 0.5)]) {
             let mut w = [1.0];
             sgd.step(0, role, &mut w, &[0.0], 1.0)?;
             assert_eq!(w, [expected]);
