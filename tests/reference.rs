@@ -4,7 +4,7 @@
 #[path = "support/compiled.rs"]
 mod compiled;
 
-use compiled::{close, session};
+use compiled::{close, session, session_with};
 use safetensors::SafeTensors;
 use snnc_compiler::Mode;
 use snnc_runtime::Session;
@@ -101,10 +101,11 @@ fn check_gradients(session: &Session, case: &Case) {
     assert!(checked >= 6, "only {checked} gradients");
 }
 
-#[test]
-fn a_training_step_of_a_residual_network() {
-    let case = Case::load("tiny_resnet_ce_mean");
-    let mut session = session(RESNET, &[], Mode::Train, 2);
+/// One forward and backward of the residual network with this loss.
+fn training_step(name: &str, loss: &str) {
+    let case = Case::load(name);
+    let loss = format!("loss {loss}");
+    let mut session = session_with(RESNET, ("loss      cross_entropy", &loss), Mode::Train, 2);
     set_params(&mut session, &case);
     set_samples(&mut session, &case.samples("in.img", false));
     session.set_labels(&case.labels()).expect("labels");
@@ -118,6 +119,21 @@ fn a_training_step_of_a_residual_network() {
         let after = case.get(&theirs.replacen("buf.", "buf_after.", 1));
         close(ours, session.param(ours).expect("a statistic"), after, TOLERANCE);
     }
+}
+
+#[test]
+fn a_training_step_of_a_residual_network() {
+    training_step("tiny_resnet_ce_mean", "cross_entropy");
+}
+
+#[test]
+fn a_training_step_with_label_smoothing() {
+    training_step("tiny_resnet_ce_smooth", "cross_entropy(smoothing: 0.1)");
+}
+
+#[test]
+fn a_training_step_of_temporal_efficient_training() {
+    training_step("tiny_resnet_tet", "tet(lambda: 0.05, target: 1.0)");
 }
 
 #[test]

@@ -63,6 +63,33 @@ fn recipes_are_read_and_have_defaults() {
 }
 
 #[test]
+fn losses_are_weighted_sums() {
+    let neurons = "neuron lif = LIF() network net { timesteps 2 input x: f32[8]
+                   x |> linear(4) |> lif |> linear(3) |> mean(time) }";
+    let loss = |text: &str| {
+        let sources = SourceMap::single("net.snn", &format!("train {{ loss {text} }} {neurons}"));
+        let model = analyze(&sources, "net.snn", &[]);
+        let model = model.unwrap_or_else(|errors| panic!("{}", render(&sources, &errors, false)));
+        to_graph(&model, Mode::Train).expect("nothing is learned");
+        model.recipe.loss.to_string()
+    };
+    assert_eq!(loss("cross_entropy()"), "cross_entropy");
+    assert_eq!(loss("cross_entropy(smoothing: 0.1)"), "cross_entropy(smoothing: 0.1)");
+    assert_eq!(
+        loss("tet(0.1) + 1e-4 * spike_rate"),
+        "tet(lambda: 0.1, target: 1, smoothing: 0) + 0.0001 * spike_rate"
+    );
+    assert_eq!(
+        loss("0.5 * (spike_rate(above: 0.2) / 2 + 4 * spike_rate(below: 0.1)) + cross_entropy"),
+        "0.25 * spike_rate(above: 0.2) + 2.0 * spike_rate(below: 0.1) + cross_entropy"
+    );
+    assert_eq!(
+        loss("cross_entropy + spike_rate(power: 2) + spike_rate(target: 0.15) + synaptic_operations"),
+        "cross_entropy + spike_rate(power: 2) + spike_rate(target: 0.15) + synaptic_operations"
+    );
+}
+
+#[test]
 fn defines_reach_included_files_and_computed_parameters() {
     let read = &mut |name: &str| match name {
         "net.snn" => Ok("include \"sizes.snn\" network net { timesteps steps input x: f32[8]

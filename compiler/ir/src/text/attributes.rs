@@ -4,7 +4,7 @@
 //! print those of the neuron's constants that they read, and the others where they differ from the default.
 //! An attribute that is not written has its default; one that does not exist is an error.
 
-use crate::op::{Compare, Conv, Lif, Norm, Op, Pool, Reset, Save, Stats, Surrogate};
+use crate::op::{Compare, Conv, Lif, Norm, Op, Penalty, Pool, Reset, Save, Stats, Surrogate};
 use crate::types::AxisName;
 
 /// A number that parses back to the same f32: plain digits, or an exponent where those would be many.
@@ -45,14 +45,17 @@ pub fn of(op: &Op) -> Vec<(&'static str, String)> {
         ],
         Op::Sum(over) | Op::Mean(over) => vec![("over", axes(over))],
         Op::Scale(by) => vec![("by", float(*by))],
+        Op::CrossEntropy(smoothing) | Op::CrossEntropyGrad(smoothing) => match *smoothing {
+            0.0 => Vec::new(),
+            smoothing => vec![("smoothing", float(smoothing))],
+        },
+        Op::Penalty(measure) | Op::PenaltyGrad(measure) => vec![("measure", penalty_text(*measure))],
         Op::Linear
         | Op::LinearGradInput
         | Op::LinearGradWeight
         | Op::LinearMaskedAdd
         | Op::LinearMaskedGradWeight
         | Op::BnGradSums
-        | Op::CrossEntropy
-        | Op::CrossEntropyGrad
         | Op::Flatten
         | Op::Unflatten
         | Op::Broadcast
@@ -120,6 +123,15 @@ fn lif_attributes(lif: &Lif, read: &[&str]) -> Vec<(&'static str, String)> {
         .collect()
 }
 
+fn penalty_text(measure: Penalty) -> String {
+    match measure {
+        Penalty::Mean => "mean".to_string(),
+        Penalty::Square(at) => format!("square({})", float(at)),
+        Penalty::Above(at) => format!("above({})", float(at)),
+        Penalty::Below(at) => format!("below({})", float(at)),
+    }
+}
+
 fn axes(over: &[AxisName]) -> String {
     let names: Vec<String> = over.iter().map(AxisName::to_string).collect();
     format!("[{}]", names.join(" "))
@@ -183,6 +195,10 @@ impl Attributes {
 
     fn over(&mut self) -> Result<Vec<AxisName>, String> {
         self.take("over", Vec::new(), over, "axes, as in `[T B]`")
+    }
+
+    fn penalty(&mut self) -> Result<Penalty, String> {
+        self.take("measure", Penalty::Mean, penalty, "mean, square(at), above(at) or below(at)")
     }
 
     fn lif(&mut self) -> Result<Lif, String> {
@@ -257,6 +273,16 @@ fn compare(value: &Written) -> Option<Compare> {
     }
 }
 
+fn penalty(value: &Written) -> Option<Penalty> {
+    match (word(value), call(value)) {
+        (Some("mean"), _) => Some(Penalty::Mean),
+        (_, Some(("square", at))) => Some(Penalty::Square(at)),
+        (_, Some(("above", at))) => Some(Penalty::Above(at)),
+        (_, Some(("below", at))) => Some(Penalty::Below(at)),
+        _other => None,
+    }
+}
+
 fn surrogate(value: &Written) -> Option<Surrogate> {
     match call(value)? {
         ("rect", width) => Some(Surrogate::Rectangle(width)),
@@ -308,8 +334,10 @@ pub fn op(mnemonic: &str, mut with: Attributes) -> Result<Op, String> {
         "avg_pool.grad" => Op::AvgPoolGrad(with.pool()?),
         "sum" => Op::Sum(with.over()?),
         "mean" => Op::Mean(with.over()?),
-        "cross_entropy" => Op::CrossEntropy,
-        "cross_entropy.grad" => Op::CrossEntropyGrad,
+        "cross_entropy" => Op::CrossEntropy(with.number("smoothing", 0.0)?),
+        "cross_entropy.grad" => Op::CrossEntropyGrad(with.number("smoothing", 0.0)?),
+        "penalty" => Op::Penalty(with.penalty()?),
+        "penalty.grad" => Op::PenaltyGrad(with.penalty()?),
         "flatten" => Op::Flatten,
         "unflatten" => Op::Unflatten,
         "broadcast" => Op::Broadcast,
