@@ -58,6 +58,10 @@ fn recipes_are_read_and_have_defaults() {
     assert_eq!(read.schedule, Schedule::Step { epochs: 90, every: 30, gamma: 0.5, warmup: 5 });
     assert_eq!((read.batch, read.data.as_deref()), (16, Some("digits")));
     assert_eq!(recipe("train { schedule constant(epochs: 2) }").schedule, Schedule::Constant { epochs: 2 });
+    let adam = recipe("train { optimizer adamw(1e-3, beta2: 0.99, decay: all) clip_norm 1 ema 0.999 }");
+    let (lr, beta1, beta2, eps, weight_decay) = (1e-3, 0.9, 0.99, 1e-8, 0.01);
+    assert_eq!(adam.optimizer, Optimizer::Adam { lr, beta1, beta2, eps, weight_decay, decoupled: true });
+    assert_eq!((adam.decay_all, adam.clip_norm, adam.ema), (true, Some(1.0), Some(0.999)));
     let cosine = recipe("train { schedule cosine(10, 2, 0.001) }").schedule;
     assert_eq!(cosine, Schedule::Cosine { epochs: 10, warmup: 2, min_lr: 0.001 });
 }
