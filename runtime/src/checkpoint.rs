@@ -1,6 +1,6 @@
 //! Checkpoints: safetensors files of a model's parameters by path, with PyTorch's shapes.
 //!
-//! A file that training writes also holds the optimiser's tensors as `optimizer.<path>…`, and under the metadata
+//! A file that training writes also holds the optimiser's directions as `optimizer.<path>`, and under the metadata
 //! key `snnc` one JSON string (one key, so that equal runs write equal bytes). Files are written to a temporary
 //! name and renamed: a reader never sees half a file.
 
@@ -107,11 +107,11 @@ pub fn load(path: &Path, session: &mut Session) -> Result<Value, Error> {
     read_metadata(path)
 }
 
-/// The optimiser's tensors of a checkpoint, by name: that of a parameter and what of it is kept.
+/// The optimiser's directions of a checkpoint, by parameter.
 ///
 /// # Errors
 /// As [`read_tensors`].
-pub fn load_states(path: &Path) -> Result<HashMap<String, Vec<f32>>, Error> {
+pub fn load_directions(path: &Path) -> Result<HashMap<String, Vec<f32>>, Error> {
     let own = |t: Tensor| Some((t.name.strip_prefix(OPTIMIZER)?.to_string(), t.data));
     Ok(read_tensors(path)?.into_iter().filter_map(own).collect())
 }
@@ -214,7 +214,7 @@ mod tests {
         save(&again, &from, &[direction], &metadata)?;
         assert_eq!(load(&path, &mut to)?, metadata);
         assert_eq!(to.param("a")?, [1.0, 2.0, 3.0, 4.0]);
-        assert_eq!(load_states(&path)?["a"], [9.0; 4]);
+        assert_eq!(load_directions(&path)?["a"], [9.0; 4]);
         let bytes = |path| std::fs::read(path).map_err(|e| Error::io(path, "read", e));
         assert_eq!(bytes(&path)?, bytes(&again)?);
         Ok(())

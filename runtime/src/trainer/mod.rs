@@ -190,7 +190,7 @@ impl Run<'_> {
         (self.done, self.best) =
             (epoch as usize, metadata["best_accuracy"].as_f64().unwrap_or(f64::NEG_INFINITY));
         self.rule.set_steps(metadata["steps"].as_u64().unwrap_or(0));
-        let mut states = checkpoint::load_states(path)?;
+        let mut states = checkpoint::load_directions(path)?;
         let bad = |what: &str| Error::Data(format!("{}: the optimiser's state of {what}", path.display()));
         for (index, spec) in self.train.plan().params.iter().enumerate() {
             let mut take = |suffix: &str| match states.remove(&format!("{}{suffix}", spec.name)) {
