@@ -62,7 +62,7 @@ impl Rule {
     /// Bytes of the state of a model with so many trained values.
     pub fn bytes(optimizer: Optimizer, parameters: u64) -> u64 {
         match optimizer {
-            Optimizer::Sgd { momentum, .. } if momentum == 0.0 => 0,
+            Optimizer::Sgd { momentum: 0.0, .. } => 0,
             Optimizer::Sgd { .. } => parameters * 4,
             Optimizer::Adam { .. } => parameters * 8,
         }

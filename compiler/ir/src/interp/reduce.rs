@@ -20,8 +20,10 @@ pub fn mean(x: Operand, ty: &Type, batch: usize) -> Vec<f64> {
     sums.into_iter().map(|sum| sum / count).collect()
 }
 
-/// The softmax of each row of logits, and the target.
-fn softmax(smoothing: f32, args: &[Operand], batch: usize) -> Result<Vec<(Vec<f64>, Vec<f64>)>, String> {
+/// The softmax of a row of logits, and what it should be.
+type Compared = (Vec<f64>, Vec<f64>);
+
+fn softmax(smoothing: f32, args: &[Operand], batch: usize) -> Result<Vec<Compared>, String> {
     let (logits, labels) = (args[0].data, args[1].data);
     let steps = extent(args[0].ty, AxisName::T, batch);
     let classes = logits.len() / (batch * steps).max(1);
@@ -45,17 +47,15 @@ fn softmax(smoothing: f32, args: &[Operand], batch: usize) -> Result<Vec<(Vec<f6
 pub fn cross_entropy(smoothing: f32, args: &[Operand], batch: usize) -> Result<f64, String> {
     let rows = softmax(smoothing, args, batch)?;
     let count = rows.len() as f64;
-    let part =
-        |(p, target): (Vec<f64>, Vec<f64>)| p.iter().zip(target).map(|(p, y)| -y * p.ln()).sum::<f64>();
+    let part = |(p, target): Compared| p.iter().zip(target).map(|(p, y)| -y * p.ln()).sum::<f64>();
     Ok(rows.into_iter().map(part).sum::<f64>() / count)
 }
 
 pub fn cross_entropy_grad(smoothing: f32, args: &[Operand], batch: usize) -> Result<Vec<f64>, String> {
     let rows = softmax(smoothing, args, batch)?;
     let count = rows.len() as f64;
-    let grad = |(p, target): (Vec<f64>, Vec<f64>)| {
-        p.into_iter().zip(target).map(|(p, y)| (p - y) / count).collect::<Vec<f64>>()
-    };
+    let grad =
+        |(p, target): Compared| p.into_iter().zip(target).map(|(p, y)| (p - y) / count).collect::<Vec<f64>>();
     Ok(rows.into_iter().flat_map(grad).collect())
 }
 
