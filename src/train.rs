@@ -6,7 +6,7 @@ use crate::model::{self, Loaded};
 use crate::output;
 use serde_json::json;
 use snnc_compiler::Mode;
-use snnc_compiler::plan::{Optimizer, Recipe};
+use snnc_compiler::plan::Recipe;
 use snnc_runtime::data::{self, Dataset};
 use snnc_runtime::{TrainOptions, TrainReport, progress};
 use std::path::{Path, PathBuf};
@@ -70,8 +70,7 @@ fn recipe(of_model: &Recipe, args: &TrainArgs) -> Recipe {
     let mut recipe = of_model.clone();
     recipe.epochs = limit(args.epochs).unwrap_or(recipe.epochs);
     recipe.batch = limit(args.batch).unwrap_or(recipe.batch);
-    let Optimizer::Sgd { lr, .. } = &mut recipe.optimizer;
-    *lr = args.lr.unwrap_or(*lr);
+    recipe.optimizer.set_lr(args.lr.unwrap_or(recipe.optimizer.lr()));
     recipe
 }
 

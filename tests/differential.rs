@@ -3,7 +3,7 @@
 //! Values are chosen so that no membrane is near its threshold: spikes are the same, and what remains is
 //! rounding of f32.
 
-use snnc_compiler::plan::{Loss, Optimizer, Recipe, Schedule};
+use snnc_compiler::plan::Recipe;
 use snnc_compiler::{Mode, Options, compile_graph};
 use snnc_ir::interp::{Env, Tensor, run};
 use snnc_ir::random::{RandomOptions, graph, values};
@@ -11,23 +11,14 @@ use snnc_ir::{AxisName, Graph, Value};
 use snnc_runtime::Session;
 use std::collections::HashMap;
 
-fn recipe() -> Recipe {
-    Recipe {
-        loss: Loss::CrossEntropy,
-        optimizer: Optimizer::Sgd { lr: 0.1, momentum: 0.9, nesterov: false, weight_decay: 0.0 },
-        schedule: Schedule::Constant,
-        warmup: 0,
-        epochs: 1,
-        batch: 4,
-        data: None,
-    }
-}
-
 /// A session of a graph with parameters and inputs set.
 fn session(graph: &Graph, given: &HashMap<String, Tensor>, batch: usize, threads: usize) -> Session {
-    let compiled =
-        compile_graph(graph.clone(), recipe(), &Options { verify: true, ..Options::new(graph.mode) })
-            .unwrap_or_else(|error| panic!("{error}"));
+    let compiled = compile_graph(
+        graph.clone(),
+        Recipe::default(),
+        &Options { verify: true, ..Options::new(graph.mode) },
+    )
+    .unwrap_or_else(|error| panic!("{error}"));
     let mut session = Session::new(compiled.executable, batch, threads).expect("memory");
     for &param in &graph.params {
         let name = graph.name(param);

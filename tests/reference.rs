@@ -4,10 +4,12 @@
 #[path = "support/compiled.rs"]
 mod compiled;
 
-use compiled::{close, session};
+use compiled::{close, session, session_with};
 use safetensors::SafeTensors;
 use snnc_compiler::Mode;
+use snnc_compiler::plan::{Decay, Optimizer, ParamSpec};
 use snnc_runtime::Session;
+use snnc_runtime::optim::{Pace, Rule};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -101,10 +103,11 @@ fn check_gradients(session: &Session, case: &Case) {
     assert!(checked >= 6, "only {checked} gradients");
 }
 
-#[test]
-fn a_training_step_of_a_residual_network() {
-    let case = Case::load("tiny_resnet_ce_mean");
-    let mut session = session(RESNET, &[], Mode::Train, 2);
+/// One forward and backward of the residual network with this loss.
+fn training_step(name: &str, loss: &str) {
+    let case = Case::load(name);
+    let loss = format!("loss {loss}");
+    let mut session = session_with(RESNET, ("loss      cross_entropy", &loss), Mode::Train, 2);
     set_params(&mut session, &case);
     set_samples(&mut session, &case.samples("in.img", false));
     session.set_labels(&case.labels()).expect("labels");
@@ -121,6 +124,21 @@ fn a_training_step_of_a_residual_network() {
 }
 
 #[test]
+fn a_training_step_of_a_residual_network() {
+    training_step("tiny_resnet_ce_mean", "cross_entropy");
+}
+
+#[test]
+fn a_training_step_with_label_smoothing() {
+    training_step("tiny_resnet_ce_smooth", "cross_entropy(smoothing: 0.1)");
+}
+
+#[test]
+fn a_training_step_of_temporal_efficient_training() {
+    training_step("tiny_resnet_tet", "tet(lambda: 0.05, target: 1.0)");
+}
+
+#[test]
 fn inference_of_a_residual_network() {
     let case = Case::load("tiny_resnet_eval");
     let mut session = session(RESNET, &[], Mode::Infer, 2);
@@ -130,11 +148,11 @@ fn inference_of_a_residual_network() {
     close("logits", session.logits().expect("logits"), &mean_over_time(&case, "out.logits"), TOLERANCE);
 }
 
-/// Five steps of momentum on one batch, with the case's learning rates.
-fn five_steps(model: &str, case: &Case, samples: &[Vec<f32>], nesterov: bool, tolerance: f32) {
+/// Five steps of an optimiser on one batch, with the case's learning rates; every parameter decays.
+fn five_steps(model: &str, case: &Case, samples: &[Vec<f32>], optimizer: Optimizer, tolerance: f32) {
     let mut session = session(model, &[], Mode::Train, samples.len());
     set_params(&mut session, case);
-    let mut momenta: Vec<Vec<f32>> = session.plan().params.iter().map(|spec| vec![0.0; spec.len()]).collect();
+    let mut rule = Rule::new(optimizer, Decay::All, session.plan().params.len());
     for (step, lr) in case.get("out.lr").iter().enumerate() {
         set_samples(&mut session, samples);
         session.set_labels(&case.labels()).expect("labels");
@@ -150,13 +168,10 @@ fn five_steps(model: &str, case: &Case, samples: &[Vec<f32>], nesterov: bool, to
             check_gradients(&session, case);
         }
         session.apply_updates().expect("updates");
-        let change = |index: usize, _: &_, values: &mut [f32], gradient: &[f32]| {
-            for ((value, momentum), gradient) in values.iter_mut().zip(&mut momenta[index]).zip(gradient) {
-                let gradient = gradient + 5e-4 * *value;
-                *momentum = 0.9 * *momentum + gradient;
-                *value -= lr * if nesterov { gradient + 0.9 * *momentum } else { *momentum };
-            }
-            Ok(())
+        rule.begin_step();
+        let pace = Pace { lr: *lr, clip: 1.0 };
+        let change = |index: usize, spec: &ParamSpec, values: &mut [f32], gradient: &[f32]| {
+            rule.step(index, spec.role, values, gradient, pace)
         };
         session.change_params(change).expect("a step");
     }
@@ -169,20 +184,47 @@ fn five_steps(model: &str, case: &Case, samples: &[Vec<f32>], nesterov: bool, to
     }
 }
 
+fn momentum(nesterov: bool) -> Optimizer {
+    Optimizer::Sgd { lr: 0.1, momentum: 0.9, nesterov, weight_decay: 5e-4 }
+}
+
+fn adam(weight_decay: f64) -> Optimizer {
+    let decoupled = weight_decay > 0.0;
+    Optimizer::Adam { lr: 3e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay, decoupled }
+}
+
 #[test]
 fn five_steps_of_a_residual_network() {
     let case = Case::load("train5_resnet_sgd_momentum");
-    five_steps(RESNET, &case, &case.samples("in.img", false), false, 1e-3);
+    five_steps(RESNET, &case, &case.samples("in.img", false), momentum(false), 1e-3);
+}
+
+#[test]
+fn five_steps_of_a_residual_network_with_adamw() {
+    let case = Case::load("train5_resnet_adamw");
+    five_steps(RESNET, &case, &case.samples("in.img", false), adam(0.06), 1e-3);
 }
 
 #[test]
 fn five_steps_of_a_spike_fed_network() {
     let case = Case::load("train5_mlp_sgd_momentum");
-    five_steps(MLP, &case, &case.samples("in.x", true), false, 1e-4);
+    five_steps(MLP, &case, &case.samples("in.x", true), momentum(false), 1e-4);
 }
 
 #[test]
 fn five_steps_with_nesterov_momentum() {
     let case = Case::load("train5_mlp_sgd_nesterov");
-    five_steps(MLP, &case, &case.samples("in.x", true), true, 1e-4);
+    five_steps(MLP, &case, &case.samples("in.x", true), momentum(true), 1e-4);
+}
+
+#[test]
+fn five_steps_with_adam() {
+    let case = Case::load("train5_mlp_adam");
+    five_steps(MLP, &case, &case.samples("in.x", true), adam(0.0), 1e-4);
+}
+
+#[test]
+fn five_steps_with_adamw() {
+    let case = Case::load("train5_mlp_adamw");
+    five_steps(MLP, &case, &case.samples("in.x", true), adam(0.06), 1e-4);
 }

@@ -44,6 +44,17 @@ pub fn session(path: &str, defines: &[(&str, &str)], mode: Mode, batch: usize) -
     Session::new(compiled.executable, batch, 2).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+/// A session of a repository's file with some of its text replaced.
+pub fn session_with(path: &str, change: (&str, &str), mode: Mode, batch: usize) -> Session {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("a model");
+    assert!(text.contains(change.0), "{path} has no {}", change.0);
+    let sources = SourceMap::single(path, &text.replace(change.0, change.1));
+    let model = analyze(&sources, path, &[]).unwrap_or_else(|f| panic!("{}", render(&sources, &f, false)));
+    let compiled =
+        compile(&model, &sources, path, &Options::new(mode)).unwrap_or_else(|e| panic!("{path}: {e}"));
+    Session::new(compiled.executable, batch, 2).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
 /// Fails unless `found` is within `tolerance` of `expected`, relative to the largest expected value.
 pub fn close(what: &str, found: &[f32], expected: &[f32], tolerance: f32) {
     assert_eq!(found.len(), expected.len(), "{what}: other length");

@@ -1,6 +1,6 @@
 //! The `train` block, as the plan carries it: the front end knows no plan, the runtime no front end.
 
-use snnc_front::{Loss, Optimizer, Recipe, Schedule};
+use snnc_front::{Optimizer, Recipe, Schedule};
 use snnc_plan as plan;
 
 /// The plan's form of a recipe.
@@ -13,14 +13,18 @@ pub fn of(recipe: &Recipe) -> plan::Recipe {
         }
     };
     plan::Recipe {
-        loss: match recipe.loss {
-            Loss::CrossEntropy => plan::Loss::CrossEntropy,
-        },
+        loss: recipe.loss.to_string(),
         optimizer: match recipe.optimizer {
             Optimizer::Sgd { lr, momentum, nesterov, weight_decay } => {
                 plan::Optimizer::Sgd { lr, momentum, nesterov, weight_decay }
             }
+            Optimizer::Adam { lr, beta1, beta2, eps, weight_decay, decoupled } => {
+                plan::Optimizer::Adam { lr, beta1, beta2, eps, weight_decay, decoupled }
+            }
         },
+        decay: if recipe.decay_all { plan::Decay::All } else { plan::Decay::Weights },
+        clip_norm: recipe.clip_norm,
+        ema: recipe.ema,
         schedule,
         warmup,
         epochs,

@@ -5,21 +5,12 @@
 use snnc_ir::random::{RandomOptions, graph};
 use snnc_ir::{Graph, Mode};
 use snnc_kernel::body::Kernel;
-use snnc_plan::{Buffer, ElemKind, KernelStep, Loss, Optimizer, Place, Plan, Recipe, Schedule, Step};
+use snnc_plan::{Buffer, ElemKind, KernelStep, Place, Plan, Recipe, Step};
 
 fn lowered(mut graph: Graph) -> (Plan, Vec<Kernel>) {
     let settings = snnc_passes::Settings { skip: Vec::new(), verify: true };
     snnc_passes::run_pipeline(&mut graph, &settings, &mut |_, _| {}).unwrap_or_else(|e| panic!("{e}"));
-    let recipe = Recipe {
-        loss: Loss::CrossEntropy,
-        optimizer: Optimizer::Sgd { lr: 0.1, momentum: 0.0, nesterov: false, weight_decay: 0.0 },
-        schedule: Schedule::Constant,
-        warmup: 0,
-        epochs: 1,
-        batch: 2,
-        data: None,
-    };
-    snnc_kernel::lower(&graph, recipe).unwrap_or_else(|e| panic!("{e}"))
+    snnc_kernel::lower(&graph, Recipe::default()).unwrap_or_else(|e| panic!("{e}"))
 }
 
 /// A buffer's memory for a batch: zeros, or numbers that make neurons fire; labels of class 0.

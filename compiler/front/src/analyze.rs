@@ -81,6 +81,7 @@ impl<'p> Expander<'p> {
         let input = self.input_of(network)?;
         let result = self.body(&network.body);
         let (node, classes) = self.result_of(result, &network.body.result)?;
+        self.check_loss(&recipe.loss, program.train.as_ref());
         // After a fault layers are missing, and what looks unused may not be.
         if self.diagnostics.has_errors() {
             return None;

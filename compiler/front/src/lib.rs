@@ -27,6 +27,7 @@ mod ast_print;
 mod eval;
 mod expand;
 mod layers;
+mod loss;
 mod near;
 mod neuron;
 mod parse;
@@ -40,7 +41,9 @@ pub use analyze::{analyze, syntax_tree};
 pub use diagnostic::{Diagnostic, Label, Severity, render};
 pub use eval::MAX_LAYERS;
 pub use lower::to_graph;
-pub use model::{Input, Layer, LayerRow, Loss, Model, NeuronLayer, Node, Optimizer, Recipe, Schedule};
+pub use model::{
+    Input, Layer, LayerRow, Loss, LossTerm, Model, NeuronLayer, Node, Optimizer, RateForm, Recipe, Schedule,
+};
 pub use shape::{Activation, Kind, Shape};
 pub use slug::Slug;
 pub use source::{SourceFile, SourceMap};

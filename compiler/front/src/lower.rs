@@ -10,6 +10,8 @@
 //! In training a norm is two operations, since its statistics need the whole batch, and the labels and the
 //! loss are added. Element kinds are the widest (`f32`) except where spikes are made: passes refine them.
 
+mod loss;
+
 use crate::model::{Layer, Model, NeuronLayer, Node, Trained};
 use crate::shape::Kind;
 use snnc_ir::{Axis, AxisName, Constant, Elem, Graph, Mode, Norm, Op, ParamKind, Stats, Type, Value};
@@ -171,8 +173,7 @@ impl Lowering<'_> {
             Mode::Infer => {}
             Mode::Train => {
                 let labels = self.graph.add_input("labels", Type::new(Elem::I32, vec![Axis::batch()]));
-                let loss =
-                    self.graph.push("loss", Op::CrossEntropy, &[logits, labels], Type::f32(Vec::new()));
+                let loss = self.loss(logits, labels);
                 self.graph.outputs.push(loss);
             }
         }

@@ -179,6 +179,12 @@ pub struct Recipe {
     pub loss: Loss,
     /// The optimiser.
     pub optimizer: Optimizer,
+    /// Whether norms, biases and constants of neurons decay too.
+    pub decay_all: bool,
+    /// The largest norm of all gradients together.
+    pub clip_norm: Option<f64>,
+    /// The weight of the last average of parameters, where they are averaged.
+    pub ema: Option<f64>,
     /// The learning rate over epochs.
     pub schedule: Schedule,
     /// Samples of a step.
@@ -191,8 +197,11 @@ impl Default for Recipe {
     /// What a file without `train` gets.
     fn default() -> Recipe {
         Recipe {
-            loss: Loss::CrossEntropy,
+            loss: Loss::cross_entropy(),
             optimizer: Optimizer::Sgd { lr: 0.1, momentum: 0.9, nesterov: false, weight_decay: 0.0 },
+            decay_all: false,
+            clip_norm: None,
+            ema: None,
             schedule: Schedule::Cosine { epochs: 30, warmup: 0, min_lr: 0.0 },
             batch: 64,
             data: None,
@@ -200,12 +209,51 @@ impl Default for Recipe {
     }
 }
 
-/// The loss.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+/// The loss: a sum of weighted terms, one of which compares logits with labels. `Display` is its text.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Loss {
+    /// Each term with its weight, 0 or above.
+    pub terms: Vec<(f64, LossTerm)>,
+}
+
+/// A term of the loss.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Loss {
+pub enum LossTerm {
     /// Cross-entropy of the mean logits over time.
-    CrossEntropy,
+    CrossEntropy {
+        /// What of the target is spread evenly over all classes, 0 to below 1.
+        smoothing: f64,
+    },
+    /// Temporal efficient training: the cross-entropy of each timestep's logits, and their distance from a target.
+    Tet {
+        /// The weight of the distance, 0 to 1; the cross-entropy has the rest.
+        lambda: f64,
+        /// What each logit is drawn to.
+        target: f64,
+        /// As in the cross-entropy.
+        smoothing: f64,
+    },
+    /// A penalty on the firing rates, summed over layers.
+    SpikeRate(RateForm),
+    /// Spikes weighted by the multiply-adds they cause, as a part of the most there could be.
+    SynapticOperations,
+}
+
+/// A penalty of a layer's firing rates; r is a neuron's rate in one sample, averages are over neurons and samples.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RateForm {
+    /// The mean of r.
+    Mean,
+    /// Half the mean of r².
+    Square,
+    /// The squared distance of the mean of r from a rate.
+    Target(f64),
+    /// The mean of `max(0, r − bound)²`.
+    Above(f64),
+    /// The mean of `max(0, bound − r)²`.
+    Below(f64),
 }
 
 /// The optimiser.
@@ -222,6 +270,21 @@ pub enum Optimizer {
         nesterov: bool,
         /// L2 decay, added to the gradient.
         weight_decay: f64,
+    },
+    /// Adam, and AdamW, in PyTorch's form.
+    Adam {
+        /// The learning rate before the schedule.
+        lr: f64,
+        /// The weight of the last first moment.
+        beta1: f64,
+        /// The weight of the last second moment.
+        beta2: f64,
+        /// Added to the root of the second moment.
+        eps: f64,
+        /// The decay.
+        weight_decay: f64,
+        /// Whether the decay acts on the parameter (AdamW) instead of its gradient.
+        decoupled: bool,
     },
 }
 

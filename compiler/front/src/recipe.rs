@@ -5,13 +5,13 @@ use crate::ast::{Call, Expr, Train};
 use crate::diagnostic::Diagnostic;
 use crate::eval::Expander;
 use crate::expand::Slot;
-use crate::model::{Loss, Optimizer, Recipe, Schedule};
+use crate::model::{Optimizer, Recipe, Schedule};
 use crate::near::nearest;
 use crate::resolve;
 use crate::slug::Slug;
 use crate::span::Span;
 
-const FIELDS: [&str; 5] = ["loss", "optimizer", "schedule", "batch", "data"];
+const FIELDS: [&str; 7] = ["loss", "optimizer", "clip_norm", "ema", "schedule", "batch", "data"];
 
 /// The most epochs.
 const MAX_EPOCHS: usize = 1_000_000;
@@ -40,11 +40,10 @@ impl<'p> Expander<'p> {
 
     fn recipe_field(&mut self, recipe: &mut Recipe, name: &str, span: Span, value: &'p Expr) -> Option<()> {
         match name {
-            "loss" => {
-                self.word(value, "loss", &["cross_entropy"])?;
-                recipe.loss = Loss::CrossEntropy;
-            }
-            "optimizer" => recipe.optimizer = self.optimizer(value)?,
+            "loss" => recipe.loss = self.loss(value)?,
+            "optimizer" => (recipe.optimizer, recipe.decay_all) = self.optimizer(value)?,
+            "clip_norm" => recipe.clip_norm = Some(self.real(value, "`clip_norm`", Range::Positive)?),
+            "ema" => recipe.ema = Some(self.real(value, "`ema`", Range::BelowOne)?),
             "schedule" => recipe.schedule = self.schedule(value)?,
             "batch" => {
                 let batch = self.eval(value);
@@ -88,19 +87,35 @@ impl<'p> Expander<'p> {
         None
     }
 
-    fn optimizer(&mut self, value: &'p Expr) -> Option<Optimizer> {
-        let call = self.setting(value, "optimizer", &["sgd"])?;
-        let args = self.settings(call, &["lr", "momentum", "nesterov", "weight_decay"], 1)?;
+    /// The optimiser, and whether all parameters decay.
+    fn optimizer(&mut self, value: &'p Expr) -> Option<(Optimizer, bool)> {
+        let call = self.setting(value, "optimizer", &["sgd", "adam", "adamw"])?;
+        if call.name.text == "sgd" {
+            let args = self.settings(call, &["lr", "momentum", "nesterov", "weight_decay", "decay"], 1)?;
+            let lr = self.real(args[0]?, "`lr`", Range::Positive);
+            let momentum = self.optional(args[1], "`momentum`", Range::BelowOne, 0.0);
+            let nesterov = args[2].map_or(Some(false), |arg| self.boolean(arg, "`nesterov`"));
+            let weight_decay = self.optional(args[3], "`weight_decay`", Range::NotNegative, 0.0);
+            let all = self.decay_all(args[4]);
+            let (momentum, nesterov) = (momentum?, nesterov?);
+            return Some((Optimizer::Sgd { lr: lr?, momentum, nesterov, weight_decay: weight_decay? }, all?));
+        }
+        let decoupled = call.name.text == "adamw";
+        let args = self.settings(call, &["lr", "beta1", "beta2", "eps", "weight_decay", "decay"], 1)?;
         let lr = self.real(args[0]?, "`lr`", Range::Positive);
-        let momentum = self.optional(args[1], "`momentum`", Range::BelowOne, 0.0);
-        let nesterov = args[2].map_or(Some(false), |arg| self.boolean(arg, "`nesterov`"));
-        let weight_decay = self.optional(args[3], "`weight_decay`", Range::NotNegative, 0.0);
-        Some(Optimizer::Sgd {
-            lr: lr?,
-            momentum: momentum?,
-            nesterov: nesterov?,
-            weight_decay: weight_decay?,
-        })
+        let beta1 = self.optional(args[1], "`beta1`", Range::BelowOne, 0.9);
+        let beta2 = self.optional(args[2], "`beta2`", Range::BelowOne, 0.999);
+        let eps = self.optional(args[3], "`eps`", Range::Positive, 1e-8);
+        let default = if decoupled { 0.01 } else { 0.0 };
+        let weight_decay = self.optional(args[4], "`weight_decay`", Range::NotNegative, default);
+        let all = self.decay_all(args[5]);
+        let (beta1, beta2, eps) = (beta1?, beta2?, eps?);
+        Some((Optimizer::Adam { lr: lr?, beta1, beta2, eps, weight_decay: weight_decay?, decoupled }, all?))
+    }
+
+    /// `decay: weights` or `decay: all`.
+    fn decay_all(&mut self, arg: Option<&'p Expr>) -> Option<bool> {
+        arg.map_or(Some(false), |arg| Some(self.word(arg, "decay", &["weights", "all"])? == "all"))
     }
 
     fn schedule(&mut self, value: &'p Expr) -> Option<Schedule> {
@@ -143,7 +158,7 @@ impl<'p> Expander<'p> {
     }
 
     /// The arguments of a setting by formal; the first `required` of them must be there.
-    fn settings(
+    pub(crate) fn settings(
         &mut self,
         call: &'p Call,
         formals: &[&str],

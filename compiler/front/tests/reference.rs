@@ -58,8 +58,39 @@ fn recipes_are_read_and_have_defaults() {
     assert_eq!(read.schedule, Schedule::Step { epochs: 90, every: 30, gamma: 0.5, warmup: 5 });
     assert_eq!((read.batch, read.data.as_deref()), (16, Some("digits")));
     assert_eq!(recipe("train { schedule constant(epochs: 2) }").schedule, Schedule::Constant { epochs: 2 });
+    let adam = recipe("train { optimizer adamw(1e-3, beta2: 0.99, decay: all) clip_norm 1 ema 0.999 }");
+    let (lr, beta1, beta2, eps, weight_decay) = (1e-3, 0.9, 0.99, 1e-8, 0.01);
+    assert_eq!(adam.optimizer, Optimizer::Adam { lr, beta1, beta2, eps, weight_decay, decoupled: true });
+    assert_eq!((adam.decay_all, adam.clip_norm, adam.ema), (true, Some(1.0), Some(0.999)));
     let cosine = recipe("train { schedule cosine(10, 2, 0.001) }").schedule;
     assert_eq!(cosine, Schedule::Cosine { epochs: 10, warmup: 2, min_lr: 0.001 });
+}
+
+#[test]
+fn losses_are_weighted_sums() {
+    let neurons = "neuron lif = LIF() network net { timesteps 2 input x: f32[8]
+                   x |> linear(4) |> lif |> linear(3) |> mean(time) }";
+    let loss = |text: &str| {
+        let sources = SourceMap::single("net.snn", &format!("train {{ loss {text} }} {neurons}"));
+        let model = analyze(&sources, "net.snn", &[]);
+        let model = model.unwrap_or_else(|errors| panic!("{}", render(&sources, &errors, false)));
+        to_graph(&model, Mode::Train);
+        model.recipe.loss.to_string()
+    };
+    assert_eq!(loss("cross_entropy()"), "cross_entropy");
+    assert_eq!(loss("cross_entropy(smoothing: 0.1)"), "cross_entropy(smoothing: 0.1)");
+    assert_eq!(
+        loss("tet(0.1) + 1e-4 * spike_rate"),
+        "tet(lambda: 0.1, target: 1, smoothing: 0) + 0.0001 * spike_rate"
+    );
+    assert_eq!(
+        loss("0.5 * (spike_rate(above: 0.2) / 2 + 4 * spike_rate(below: 0.1)) + cross_entropy"),
+        "0.25 * spike_rate(above: 0.2) + 2.0 * spike_rate(below: 0.1) + cross_entropy"
+    );
+    assert_eq!(
+        loss("cross_entropy + spike_rate(power: 2) + spike_rate(target: 0.15) + synaptic_operations"),
+        "cross_entropy + spike_rate(power: 2) + spike_rate(target: 0.15) + synaptic_operations"
+    );
 }
 
 #[test]

@@ -27,7 +27,7 @@ mod step;
 pub use abi::{Executable, KernelArgs, KernelFn};
 pub use buffer::{ALIGN, Arena, Buffer, BufferId, ElemKind, Place};
 pub use check::PlanError;
-pub use recipe::{Loss, Optimizer, Recipe, Schedule};
+pub use recipe::{Decay, Optimizer, Recipe, Schedule};
 pub use step::{ConvGeometry, Dense, KernelStep, Step, Tasks};
 
 /// What a parameter is for; decides how it is initialised and which optimiser group it is in.

@@ -1,6 +1,6 @@
 //! The learning rate of each epoch.
 
-use snnc_plan::{Optimizer, Recipe, Schedule};
+use snnc_plan::{Recipe, Schedule};
 use std::f64::consts::PI;
 
 /// A schedule by epoch, like PyTorch's schedulers stepped once an epoch.
@@ -25,7 +25,7 @@ pub struct LearningRate {
 impl LearningRate {
     /// The schedule of a recipe.
     pub fn of(recipe: &Recipe) -> LearningRate {
-        let Optimizer::Sgd { lr, .. } = recipe.optimizer;
+        let lr = recipe.optimizer.lr();
         LearningRate { lr, schedule: recipe.schedule, warmup: recipe.warmup, epochs: recipe.epochs }
     }
 

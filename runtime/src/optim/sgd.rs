@@ -1,31 +1,10 @@
 //! Stochastic gradient descent: `g += decay·w; m = momentum·m + g; w −= lr·(nesterov ? g + momentum·m : m)`; the
 //! first `m` is `g`. All in f32, value by value: any division among threads gives the same bits.
 
+use super::{CHUNK, Decay, Pace, decays};
 use crate::Error;
 use rayon::prelude::*;
 use snnc_plan::{Optimizer, ParamRole};
-
-/// Which parameters decay.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub enum Decay {
-    /// Weights of products only: neither biases nor norms.
-    #[default]
-    Weights,
-    /// All trained parameters, as with one parameter group in PyTorch.
-    All,
-}
-
-impl Decay {
-    fn applies(self, role: ParamRole) -> bool {
-        match self {
-            Decay::Weights => role == ParamRole::Weight,
-            Decay::All => role.is_trained(),
-        }
-    }
-}
-
-/// Values of a chunk.
-const CHUNK: usize = 1 << 14;
 
 /// The optimiser and its directions, one per parameter.
 #[derive(Clone, Debug)]
@@ -38,17 +17,14 @@ pub struct Sgd {
 }
 
 impl Sgd {
-    /// For `params` parameters.
+    /// For `params` parameters; the constants of another optimiser stand for plain descent.
     pub fn new(optimizer: Optimizer, decay: Decay, params: usize) -> Sgd {
-        let Optimizer::Sgd { momentum, nesterov, weight_decay, .. } = optimizer;
+        let (momentum, nesterov, weight_decay) = match optimizer {
+            Optimizer::Sgd { momentum, nesterov, weight_decay, .. } => (momentum, nesterov, weight_decay),
+            Optimizer::Adam { weight_decay, .. } => (0.0, false, weight_decay),
+        };
         let (momentum, weight_decay) = (momentum as f32, weight_decay as f32);
         Sgd { momentum, nesterov, weight_decay, decay, directions: vec![None; params] }
-    }
-
-    /// Bytes of the directions of a model with so many trained values.
-    pub fn bytes(optimizer: Optimizer, parameters: u64) -> u64 {
-        let Optimizer::Sgd { momentum, .. } = optimizer;
-        if momentum == 0.0 { 0 } else { parameters * 4 }
     }
 
     /// The direction of a parameter; `None` before its first step and without momentum.
@@ -80,14 +56,15 @@ impl Sgd {
         role: ParamRole,
         values: &mut [f32],
         grad: &[f32],
-        lr: f32,
+        pace: Pace,
     ) -> Result<(), Error> {
         let (momentum, nesterov) = (self.momentum, self.nesterov);
-        let decay = if self.decay.applies(role) { self.weight_decay } else { 0.0 };
+        let Pace { lr, clip } = pace;
+        let decay = if decays(self.decay, role) { self.weight_decay } else { 0.0 };
         if momentum == 0.0 {
             let chunks = values.par_chunks_mut(CHUNK).zip(grad.par_chunks(CHUNK));
             chunks.for_each(|(values, grad)| {
-                values.iter_mut().zip(grad).for_each(|(w, g)| *w -= lr * (g + decay * *w));
+                values.iter_mut().zip(grad).for_each(|(w, g)| *w -= lr * (g * clip + decay * *w));
             });
             return Ok(());
         }
@@ -101,7 +78,7 @@ impl Sgd {
             values.par_chunks_mut(CHUNK).zip(grad.par_chunks(CHUNK)).zip(directions.par_chunks_mut(CHUNK));
         chunks.for_each(|((values, grad), directions)| {
             for ((w, g), m) in values.iter_mut().zip(grad).zip(directions) {
-                let g = g + decay * *w;
+                let g = g * clip + decay * *w;
                 *m = momentum * *m + g;
                 *w -= lr * if nesterov { g + momentum * *m } else { *m };
             }
@@ -129,7 +106,13 @@ mod tests {
             assert_eq!(out.len(), 5 * w.len());
             for (step, expected) in out.chunks_exact(w.len()).enumerate() {
                 let grad = values(&format!("in.g{step}.{name}"));
-                sgd.step(index, ParamRole::Bias, &mut w, grad, values("out.lr")[step])?;
+                sgd.step(
+                    index,
+                    ParamRole::Bias,
+                    &mut w,
+                    grad,
+                    Pace { lr: values("out.lr")[step], clip: 1.0 },
+                )?;
                 let close = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-6 * b.abs().max(1.0);
                 assert!(w.iter().zip(expected).all(close), "{file} {name} step {step}");
             }
@@ -165,10 +148,11 @@ mod tests {
     fn decay_spares_norms_and_biases_by_default() -> Result<(), Error> {
         let optimizer = Optimizer::Sgd { lr: 1.0, momentum: 0.0, nesterov: false, weight_decay: 0.5 };
         let mut sgd = Sgd::new(optimizer, Decay::default(), 1);
-        let spared = [ParamRole::Gain, ParamRole::Shift, ParamRole::Bias, ParamRole::Neuron].map(|role| (role, 1.0));
+        let spared =
+            [ParamRole::Gain, ParamRole::Shift, ParamRole::Bias, ParamRole::Neuron].map(|role| (role, 1.0));
         for (role, expected) in spared.into_iter().chain([(ParamRole::Weight, 0.5)]) {
             let mut w = [1.0];
-            sgd.step(0, role, &mut w, &[0.0], 1.0)?;
+            sgd.step(0, role, &mut w, &[0.0], Pace { lr: 1.0, clip: 1.0 })?;
             assert_eq!(w, [expected]);
         }
         Ok(())

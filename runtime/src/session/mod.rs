@@ -177,6 +177,23 @@ impl Session {
         })
     }
 
+    /// The norm of all gradients together: the root of the sum of their squares, in a fixed order.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a broken plan.
+    pub fn grad_norm(&self) -> Result<f64, Error> {
+        let mut total = 0.0;
+        for spec in self.exe.plan.params.iter().filter(|spec| spec.role.is_trained()) {
+            let Some(grad) = spec.grad else { continue };
+            let values = self.values(grad, spec.len())?;
+            let square = |part: &[f32]| part.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>();
+            let parts: Vec<f64> =
+                self.workers.install(|| Ok(values.par_chunks(1 << 14).map(square).collect()))?;
+            total += parts.iter().sum::<f64>();
+        }
+        Ok(total.sqrt())
+    }
+
     /// Moves the running statistics to the values that the last forward pass left.
     ///
     /// # Errors

@@ -55,16 +55,6 @@ pub struct PlanBuilder {
 
 impl PlanBuilder {
     pub fn new(mode: PlanMode, classes: usize) -> PlanBuilder {
-        let optimizer = Optimizer::Sgd { lr: 0.1, momentum: 0.9, nesterov: false, weight_decay: 0.0 };
-        let recipe = Recipe {
-            loss: Loss::CrossEntropy,
-            optimizer,
-            schedule: Schedule::Constant,
-            warmup: 0,
-            epochs: 1,
-            batch: 8,
-            data: None,
-        };
         let plan = Plan {
             name: "test".to_string(),
             mode,
@@ -81,7 +71,7 @@ impl PlanBuilder {
             forward: vec![],
             backward: vec![],
             probes: vec![],
-            recipe,
+            recipe: Recipe { batch: 8, ..Recipe::default() },
         };
         PlanBuilder { plan, functions: vec![] }
     }

@@ -3,8 +3,8 @@
 //! ```text
 //! runs/net/config.json          what was asked for
 //!          metrics.jsonl        one line per epoch
-//!          last.safetensors     parameters and directions after the last epoch: what a run resumes from
-//!          best.safetensors     parameters with the best test accuracy
+//!          last.safetensors     parameters and optimiser after the last epoch: what a run resumes from
+//!          best.safetensors     parameters (averaged ones, where asked for) with the best test accuracy
 //! ```
 //!
 //! Invariant: a run is the same, bit for bit, for any number of threads, and whether or not it was resumed.
@@ -16,15 +16,18 @@ use crate::checkpoint::{self, Tensor};
 use crate::data::Dataset;
 use crate::evaluate::{Evaluation, evaluate};
 use crate::metrics::{EpochRecord, Tally};
-use crate::optim::{Decay, LearningRate, Sgd};
+use crate::optim::{Average, Decay, LearningRate, Pace, Rule};
 use crate::progress::Progress;
 use crate::rng::{Purpose, Rng};
 use crate::{Error, Session, initialise};
 use serde::Serialize;
 use serde_json::{Value, json};
-use snnc_plan::{Optimizer, PlanMode, Recipe};
+use snnc_plan::{Optimizer, ParamSpec, PlanMode, Recipe};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+
+/// The suffix of a parameter's average in a checkpoint.
+const AVERAGE: &str = ".average";
 
 /// What to train, beyond the model and the data.
 #[derive(Clone, Debug)]
@@ -52,7 +55,7 @@ impl TrainOptions {
     pub fn of(recipe: &Recipe) -> TrainOptions {
         TrainOptions {
             recipe: recipe.clone(),
-            decay: Decay::default(),
+            decay: recipe.decay,
             seed: 0,
             limit: None,
             test_limit: None,
@@ -81,7 +84,8 @@ pub struct TrainReport {
     pub history: Vec<EpochRecord>,
 }
 
-/// Trains. `train` and `infer` are sessions of the same model; afterwards both hold the last parameters.
+/// Trains. `train` and `infer` are sessions of the same model; afterwards both hold the last parameters, `infer` their
+/// averages where the recipe asks for them.
 ///
 /// # Errors
 /// [`Error::User`] where model, data and options do not fit; [`Error::Diverged`] for a loss that is not finite (the
@@ -94,15 +98,17 @@ pub fn train(
     progress: &mut dyn Progress,
 ) -> Result<TrainReport, Error> {
     check(train, infer, data, options)?;
-    let sgd = Sgd::new(options.recipe.optimizer, options.decay, train.plan().params.len());
-    let mut run = Run { train, infer, data, options, sgd, done: 0, best: f64::NEG_INFINITY };
+    let params = train.plan().params.len();
+    let rule = Rule::new(options.recipe.optimizer, options.decay, params);
+    let average = options.recipe.ema.map(|decay| Average::new(decay, params));
+    let mut run = Run { train, infer, data, options, rule, average, done: 0, best: f64::NEG_INFINITY };
     run.begin()?;
     let (mut history, mut last, mut seen, mut seconds) = (Vec::new(), None, 0, 0.0);
     for epoch in run.done..options.recipe.epochs {
         let start = Instant::now();
         let tally = run.epoch(epoch, progress)?;
         let training = start.elapsed().as_secs_f64().max(1e-9);
-        run.infer.copy_params(run.train)?;
+        run.hand_over()?;
         let evaluation = evaluate(run.infer, &data.test, options.test_limit, progress)?;
         let record = run.record(epoch, &tally, training, &evaluation, start);
         run.save(&record)?;
@@ -115,11 +121,13 @@ pub fn train(
     let last = match last {
         Some(last) => last,
         None => {
-            run.infer.copy_params(run.train)?;
+            run.hand_over()?;
             evaluate(run.infer, &data.test, options.test_limit, progress)?
         }
     };
-    let optimizer = Sgd::bytes(options.recipe.optimizer, run.train.plan().parameters());
+    let parameters = run.train.plan().parameters();
+    let averages = if run.average.is_some() { parameters * 4 } else { 0 };
+    let optimizer = Rule::bytes(options.recipe.optimizer, parameters) + averages;
     Ok(TrainReport {
         best_accuracy: run.best.max(last.test_accuracy),
         last,
@@ -136,7 +144,8 @@ struct Run<'a> {
     infer: &'a mut Session,
     data: &'a Dataset,
     options: &'a TrainOptions,
-    sgd: Sgd,
+    rule: Rule,
+    average: Option<Average>,
     done: usize,
     best: f64,
 }
@@ -180,17 +189,26 @@ impl Run<'_> {
         }
         (self.done, self.best) =
             (epoch as usize, metadata["best_accuracy"].as_f64().unwrap_or(f64::NEG_INFINITY));
-        let mut directions = checkpoint::load_directions(path)?;
+        self.rule.set_steps(metadata["steps"].as_u64().unwrap_or(0));
+        let mut states = checkpoint::load_directions(path)?;
+        let bad = |what: &str| Error::Data(format!("{}: the optimiser's state of {what}", path.display()));
         for (index, spec) in self.train.plan().params.iter().enumerate() {
-            match directions.remove(&spec.name) {
-                Some(values) if values.len() == spec.len() => self.sgd.set_direction(index, values)?,
-                Some(_) => {
-                    return Err(Error::Data(format!("{}: the direction of `{}`", path.display(), spec.name)));
-                }
-                None => {}
+            let mut take = |suffix: &str| match states.remove(&format!("{}{suffix}", spec.name)) {
+                Some(values) if values.len() != spec.len() => Err(bad(&spec.name)),
+                found => Ok(found),
+            };
+            let kept = self.rule.kept().iter().map(|suffix| take(suffix)).collect::<Result<Vec<_>, _>>()?;
+            if let Some(state) = kept.into_iter().collect() {
+                self.rule.set_state(index, state)?;
+            }
+            if let (Some(average), Some(values)) = (&mut self.average, take(AVERAGE)?) {
+                average.set(index, values)?;
             }
         }
-        Ok(())
+        match states.keys().min() {
+            Some(name) => Err(bad(&format!("`{name}` belongs to another recipe"))),
+            None => Ok(()),
+        }
     }
 
     /// Trains on all samples once, in an order of the epoch's own; the last batch may be smaller.
@@ -213,9 +231,7 @@ impl Run<'_> {
             tally.add(self.train.logits()?, &labels, f64::from(loss));
             self.train.apply_updates()?;
             self.train.run_backward()?;
-            let sgd = &mut self.sgd;
-            self.train
-                .change_params(|index, spec, values, grad| sgd.step(index, spec.role, values, grad, lr))?;
+            self.descend(lr)?;
             progress.advance(&tally);
             if progress.stopped() {
                 return Err(Error::Interrupted);
@@ -223,6 +239,32 @@ impl Run<'_> {
         }
         progress.end();
         Ok(tally)
+    }
+
+    /// Moves all parameters, and their averages.
+    fn descend(&mut self, lr: f32) -> Result<(), Error> {
+        let pace = match self.options.recipe.clip_norm {
+            Some(most) => Pace::clipped(lr, self.train.grad_norm()?, most),
+            None => Pace { lr, clip: 1.0 },
+        };
+        let (rule, average) = (&mut self.rule, &mut self.average);
+        rule.begin_step();
+        self.train.change_params(|index, spec, values, grad| {
+            rule.step(index, spec.role, values, grad, pace)?;
+            average.as_mut().map_or(Ok(()), |average| average.update(index, values))
+        })
+    }
+
+    /// Gives the parameters, or their averages, to the session that evaluates.
+    fn hand_over(&mut self) -> Result<(), Error> {
+        self.infer.copy_params(self.train)?;
+        let Some(average) = &self.average else { return Ok(()) };
+        for (index, spec) in self.train.plan().params.iter().enumerate() {
+            if let Some(values) = average.get(index) {
+                self.infer.set_param(&spec.name, values)?;
+            }
+        }
+        Ok(())
     }
 
     fn diverged(&self, loss: f32, epoch: usize, step: usize) -> Error {
@@ -268,22 +310,18 @@ impl Run<'_> {
     /// Checkpoints and the epoch's line.
     fn save(&self, record: &EpochRecord) -> Result<(), Error> {
         let Some(out) = &self.options.out else { return Ok(()) };
-        let direction = |(index, spec): (usize, &snnc_plan::ParamSpec)| {
-            let data = self.sgd.direction(index)?.to_vec();
-            Some(Tensor { name: spec.name.clone(), shape: spec.shape.clone(), data })
-        };
-        let directions: Vec<Tensor> =
-            self.train.plan().params.iter().enumerate().filter_map(direction).collect();
+        let states = self.states();
         let metadata = json!({
             "model": self.train.plan().name,
             "epoch": record.epoch,
+            "steps": self.rule.steps(),
             "seed": self.options.seed,
             "test_accuracy": record.test_accuracy,
             "best_accuracy": self.best,
         });
-        checkpoint::save(&out.join("last.safetensors"), self.train, &directions, &metadata)?;
+        checkpoint::save(&out.join("last.safetensors"), self.train, &states, &metadata)?;
         if record.best {
-            checkpoint::save(&out.join("best.safetensors"), self.train, &[], &metadata)?;
+            checkpoint::save(&out.join("best.safetensors"), self.infer, &[], &metadata)?;
         }
         let path = out.join("metrics.jsonl");
         let mut lines = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "read", e))?;
@@ -293,10 +331,26 @@ impl Run<'_> {
         checkpoint::write_atomically(&path, lines.as_bytes())
     }
 
+    /// What a run needs beside its parameters to go on: the optimiser's tensors and the averages.
+    fn states(&self) -> Vec<Tensor> {
+        let mut states = Vec::new();
+        let mut add = |spec: &ParamSpec, suffix: &str, data: &[f32]| {
+            let name = format!("{}{suffix}", spec.name);
+            states.push(Tensor { name, shape: spec.shape.clone(), data: data.to_vec() });
+        };
+        for (index, spec) in self.train.plan().params.iter().enumerate() {
+            let kept = self.rule.state(index).unwrap_or_default();
+            kept.into_iter().zip(self.rule.kept()).for_each(|(data, suffix)| add(spec, suffix, data));
+            if let Some(data) = self.average.as_ref().and_then(|average| average.get(index)) {
+                add(spec, AVERAGE, data);
+            }
+        }
+        states
+    }
+
     /// What `config.json` says.
     fn config(&self) -> Value {
         let (plan, options, recipe) = (self.train.plan(), self.options, &self.options.recipe);
-        let Optimizer::Sgd { lr, momentum, nesterov, weight_decay } = recipe.optimizer;
         let text = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
         json!({
             "version": env!("CARGO_PKG_VERSION"),
@@ -306,7 +360,10 @@ impl Run<'_> {
             "data": self.data.name,
             "train_samples": options.limit.unwrap_or(usize::MAX).min(self.data.train.len()),
             "test_samples": options.test_limit.unwrap_or(usize::MAX).min(self.data.test.len()),
-            "optimizer": {"sgd": {"lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}},
+            "loss": recipe.loss,
+            "optimizer": optimizer_json(recipe.optimizer),
+            "clip_norm": recipe.clip_norm,
+            "ema": recipe.ema,
             "decay": format!("{:?}", options.decay),
             "schedule": format!("{:?}", recipe.schedule),
             "warmup": recipe.warmup,
@@ -318,6 +375,18 @@ impl Run<'_> {
             "threads": self.train.threads(),
             "peak_bytes": self.train.peak_bytes() + self.infer.peak_bytes(),
         })
+    }
+}
+
+fn optimizer_json(optimizer: Optimizer) -> Value {
+    match optimizer {
+        Optimizer::Sgd { lr, momentum, nesterov, weight_decay } => {
+            json!({"sgd": {"lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}})
+        }
+        Optimizer::Adam { lr, beta1, beta2, eps, weight_decay, decoupled } => {
+            let name = if decoupled { "adamw" } else { "adam" };
+            json!({name: {"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps, "weight_decay": weight_decay}})
+        }
     }
 }
 

@@ -58,11 +58,25 @@ fn digits_are_learned_alike_by_one_and_two_threads() -> Result<(), Error> {
 
 #[test]
 fn a_resumed_run_is_the_same_run() -> Result<(), Error> {
-    let folder = Folder::new("resume")?;
+    resumed_run("resume", |_| {})
+}
+
+#[test]
+fn a_resumed_run_goes_on_with_moments_and_averages() -> Result<(), Error> {
+    resumed_run("resume-adam", |recipe| {
+        let (lr, beta1, beta2, eps, weight_decay) = (0.01, 0.9, 0.999, 1e-8, 0.01);
+        recipe.optimizer = Optimizer::Adam { lr, beta1, beta2, eps, weight_decay, decoupled: true };
+        (recipe.clip_norm, recipe.ema) = (Some(0.5), Some(0.9));
+    })
+}
+
+fn resumed_run(folder: &str, change: fn(&mut Recipe)) -> Result<(), Error> {
+    let folder = Folder::new(folder)?;
     let (mut whole, mut parts) = (pair(2)?, pair(2)?);
     let cosine = |epochs, stop| {
         let mut options = options(epochs);
         options.recipe.schedule = snnc_plan::Schedule::Cosine { min_lr: 0.0 };
+        change(&mut options.recipe);
         options.limit = Some(200);
         options.out = Some(folder.file(stop));
         options
@@ -86,6 +100,7 @@ fn a_resumed_run_is_the_same_run() -> Result<(), Error> {
     let lines =
         |run| Ok::<usize, Error>(String::from_utf8_lossy(&read(run, "metrics.jsonl")?).lines().count());
     assert_eq!((lines("whole")?, lines("parts")?), (4, 4));
+    assert_eq!(read("whole", "best.safetensors")?, read("parts", "best.safetensors")?);
     let other = TrainOptions { seed: 9, resume: Some(last), ..cosine(4, "parts") };
     assert!(run(&mut fresh, &other).is_err_and(|e| e.to_string().contains("resume it with seed 0")));
     Ok(())

@@ -26,13 +26,13 @@ pub fn mean(over: &[AxisName], args: &[&Type]) -> Result<Type, String> {
     Ok(without(over, args[0])?.with_elem(Elem::F32))
 }
 
-/// Logits `[B C]` and labels `i32[B]`.
+/// Logits `[B C]` or `[T B C]` and labels `i32[B]`.
 fn expect_logits(args: &[&Type]) -> Result<(), String> {
     let (logits, labels) = (args[0], args[1]);
     expect_real(logits, "logits")?;
     let names: Vec<AxisName> = logits.axes.iter().map(|axis| axis.name).collect();
-    if names != [AxisName::B, AxisName::C] {
-        return Err(format!("needs logits [B C], has {logits}"));
+    if names.strip_prefix(&[AxisName::T]).unwrap_or(&names) != [AxisName::B, AxisName::C] {
+        return Err(format!("needs logits [B C] or [T B C], has {logits}"));
     }
     if *labels != Type::new(Elem::I32, vec![Axis::batch()]) {
         return Err(format!("needs labels i32[B], has {labels}"));
@@ -48,6 +48,19 @@ pub fn cross_entropy(args: &[&Type]) -> Result<Type, String> {
 pub fn cross_entropy_grad(args: &[&Type]) -> Result<Type, String> {
     expect_logits(args)?;
     Ok(args[0].clone())
+}
+
+pub fn penalty(args: &[&Type]) -> Result<Type, String> {
+    expect_real(args[0], "operand")?;
+    Ok(Type::f32(Vec::new()))
+}
+
+pub fn penalty_grad(args: &[&Type]) -> Result<Type, String> {
+    expect_real(args[0], "operand")?;
+    match args.get(1) {
+        Some(dy) if **dy != Type::f32(Vec::new()) => Err(format!("needs a scalar gradient, has {dy}")),
+        Some(_) | None => Ok(args[0].clone()),
+    }
 }
 
 pub fn add(args: &[&Type]) -> Result<Type, String> {

@@ -50,6 +50,19 @@ pub struct Stats {
     pub repeat: usize,
 }
 
+/// A measure of a tensor's values: the mean of a function of each.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Penalty {
+    /// The value itself.
+    Mean,
+    /// `(x − at)²`.
+    Square(f32),
+    /// `max(0, x − at)²`.
+    Above(f32),
+    /// `max(0, at − x)²`.
+    Below(f32),
+}
+
 /// An operation. Operands, results and facts of each stand in `table.rs`; equations in `interp/`.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Op {
@@ -133,10 +146,15 @@ pub enum Op {
     Sum(Vec<AxisName>),
     /// `mean x {over=…}`: the axes vanish.
     Mean(Vec<AxisName>),
-    /// `cross_entropy logits, labels`: mean over the batch, a scalar; logits `[B C]`, labels `i32[B]`.
-    CrossEntropy,
-    /// `cross_entropy.grad logits, labels`: `(softmax − onehot)/B`.
-    CrossEntropyGrad,
+    /// `cross_entropy logits, labels {smoothing=…}`: mean over the batch and over time where logits have it, a
+    /// scalar; logits `[B C]` or `[T B C]`, labels `i32[B]`. With smoothing ε the target is `(1 − ε)·onehot + ε/C`.
+    CrossEntropy(f32),
+    /// `cross_entropy.grad logits, labels`: `(softmax − target)/(T·B)`.
+    CrossEntropyGrad(f32),
+    /// `penalty x {measure=…}`: the mean of the measure over all elements, a scalar.
+    Penalty(Penalty),
+    /// `penalty.grad x [, dy]`: the measure's derivative over the number of elements, times the scalar dy (1 without).
+    PenaltyGrad(Penalty),
 
     // shape.rs
     /// `flatten x`: `[.. C H W]` to `[.. C]`, C outermost, whatever the storage order.

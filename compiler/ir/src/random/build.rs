@@ -3,7 +3,9 @@
 use super::{RandomOptions, Rng};
 use crate::entity::Value;
 use crate::graph::{Graph, Mode, ParamKind, Stage};
-use crate::op::{Compare, Constant, Conv, Form, Learned, Lif, Norm, Op, Pool, Reset, Save, Stats, Surrogate};
+use crate::op::{
+    Compare, Constant, Conv, Form, Learned, Lif, Norm, Op, Penalty, Pool, Reset, Save, Stats, Surrogate,
+};
 use crate::types::{Axis, AxisName, Elem, Type};
 use AxisName::{B, C, Ci, Co, H, Kh, Kw, T, W};
 
@@ -275,8 +277,57 @@ impl Builder {
         if self.train() {
             let labels = self.graph.add_input("labels", Type::new(Elem::I32, vec![Axis::batch()]));
             debug_assert!(self.graph.ty(logits).has(B));
-            let loss = self.emit("loss", Op::CrossEntropy, &[logits, labels], None);
+            let loss = self.loss(logits, o, labels);
             self.graph.outputs.push(loss);
         }
+    }
+    /// A cross-entropy of the mean or of every timestep, and perhaps penalties of the firing rates and logits.
+    fn loss(&mut self, logits: Value, each: Value, labels: Value) -> Value {
+        let smoothing = self.rng.pick(&[0.0, 0.0, 0.25]);
+        let of = if self.rng.chance(60) { logits } else { each };
+        let mut terms = vec![(Op::CrossEntropy(smoothing), vec![of, labels], 1.0)];
+        if self.rng.chance(30) {
+            terms.push((Op::Penalty(Penalty::Square(1.0)), vec![each], 0.5));
+        }
+        let spikes: Vec<Value> = self.neurons();
+        if !spikes.is_empty() && self.rng.chance(50) {
+            for layer in spikes {
+                let name = format!("{}.rate", self.graph.name(layer));
+                let rate = self.emit(&name, Op::Mean(vec![T]), &[layer], None);
+                terms.push(self.rate_term(rate));
+            }
+        }
+        if let [(op, args, _)] = terms.as_slice() {
+            return self.emit("loss", op.clone(), args, None);
+        }
+        let mut total = None;
+        for (n, (op, args, weight)) in terms.into_iter().enumerate() {
+            let term = self.emit(&format!("loss.{n}"), op, &args, None);
+            let term = self.emit(&format!("loss.{n}.weighted"), Op::Scale(weight), &[term], None);
+            total = Some(match total {
+                Some(sum) => self.emit(&format!("loss.{n}.sum"), Op::Add, &[sum, term], None),
+                None => term,
+            });
+        }
+        let total = total.expect("there are two terms or more");
+        self.emit("loss", Op::Scale(1.5), &[total], None)
+    }
+
+    fn rate_term(&mut self, rate: Value) -> (Op, Vec<Value>, f32) {
+        let measures = [Penalty::Mean, Penalty::Square(0.0), Penalty::Above(0.15), Penalty::Below(0.35)];
+        match self.rng.below(5) {
+            4 => {
+                let name = format!("{}.mean", self.graph.name(rate));
+                let mean = self.emit(&name, Op::Penalty(Penalty::Mean), &[rate], None);
+                (Op::Penalty(Penalty::Square(0.15)), vec![mean], 0.5)
+            }
+            n => (Op::Penalty(measures[n]), vec![rate], 0.25),
+        }
+    }
+
+    /// The spikes of every neuron.
+    fn neurons(&self) -> Vec<Value> {
+        let insts = self.graph.body.iter().map(|&inst| self.graph.inst(inst));
+        insts.filter(|data| matches!(data.op, Op::Lif(_))).map(|data| data.results[0]).collect()
     }
 }

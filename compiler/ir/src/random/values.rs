@@ -71,7 +71,7 @@ fn element(rng: &mut Rng, def: Def, ty: &Type, classes: usize) -> f64 {
 
 /// The classes of the loss's logits.
 fn classes(graph: &Graph) -> usize {
-    let losses = graph.body.iter().filter(|&&inst| graph.inst(inst).op == Op::CrossEntropy);
+    let losses = graph.body.iter().filter(|&&inst| matches!(graph.inst(inst).op, Op::CrossEntropy(_)));
     losses.map(|&inst| graph.ty(graph.inst(inst).args[0]).extent(AxisName::C)).next().unwrap_or(1)
 }
 

@@ -4,7 +4,9 @@
 //! print those of the neuron's constants that they read, and the others where they differ from the default.
 //! An attribute that is not written has its default; one that does not exist is an error.
 
-use crate::op::{Compare, Constant, Conv, Form, Learned, Lif, Norm, Op, Pool, Reset, Save, Stats, Surrogate};
+use crate::op::{
+    Compare, Constant, Conv, Form, Learned, Lif, Norm, Op, Penalty, Pool, Reset, Save, Stats, Surrogate,
+};
 use crate::types::AxisName;
 use std::mem::discriminant;
 
@@ -47,6 +49,11 @@ pub fn of(op: &Op) -> Vec<(&'static str, String)> {
         Op::Sum(over) | Op::Mean(over) => vec![("over", axes(over))],
         Op::Scale(by) => vec![("by", float(*by))],
         Op::NeuronConstant(form) | Op::NeuronConstantGrad(form) => vec![("form", form_name(*form))],
+        Op::CrossEntropy(smoothing) | Op::CrossEntropyGrad(smoothing) => match *smoothing {
+            0.0 => Vec::new(),
+            smoothing => vec![("smoothing", float(smoothing))],
+        },
+        Op::Penalty(measure) | Op::PenaltyGrad(measure) => vec![("measure", penalty_text(*measure))],
         Op::StepScale
         | Op::StepScaleGrad
         | Op::Linear
@@ -55,8 +62,6 @@ pub fn of(op: &Op) -> Vec<(&'static str, String)> {
         | Op::LinearMaskedAdd
         | Op::LinearMaskedGradWeight
         | Op::BnGradSums
-        | Op::CrossEntropy
-        | Op::CrossEntropyGrad
         | Op::Flatten
         | Op::Unflatten
         | Op::Broadcast
@@ -155,6 +160,15 @@ fn form_name(form: Form) -> String {
     name.to_string()
 }
 
+fn penalty_text(measure: Penalty) -> String {
+    match measure {
+        Penalty::Mean => "mean".to_string(),
+        Penalty::Square(at) => format!("square({})", float(at)),
+        Penalty::Above(at) => format!("above({})", float(at)),
+        Penalty::Below(at) => format!("below({})", float(at)),
+    }
+}
+
 fn axes(over: &[AxisName]) -> String {
     let names: Vec<String> = over.iter().map(AxisName::to_string).collect();
     format!("[{}]", names.join(" "))
@@ -224,6 +238,10 @@ impl Attributes {
         self.take("over", Vec::new(), over, "axes, as in `[T B]`")
     }
 
+    fn penalty(&mut self) -> Result<Penalty, String> {
+        self.take("measure", Penalty::Mean, penalty, "mean, square(at), above(at) or below(at)")
+    }
+
     fn lif(&mut self) -> Result<Lif, String> {
         let d = LIF_DEFAULT;
         Ok(Lif {
@@ -288,6 +306,16 @@ fn compare(value: &Written) -> Option<Compare> {
     match word(value)? {
         "ge" => Some(Compare::Ge),
         "gt" => Some(Compare::Gt),
+        _other => None,
+    }
+}
+
+fn penalty(value: &Written) -> Option<Penalty> {
+    match (word(value), call(value)) {
+        (Some("mean"), _) => Some(Penalty::Mean),
+        (_, Some(("square", at))) => Some(Penalty::Square(at)),
+        (_, Some(("above", at))) => Some(Penalty::Above(at)),
+        (_, Some(("below", at))) => Some(Penalty::Below(at)),
         _other => None,
     }
 }
@@ -359,8 +387,10 @@ pub fn op(mnemonic: &str, mut with: Attributes) -> Result<Op, String> {
         "avg_pool.grad" => Op::AvgPoolGrad(with.pool()?),
         "sum" => Op::Sum(with.over()?),
         "mean" => Op::Mean(with.over()?),
-        "cross_entropy" => Op::CrossEntropy,
-        "cross_entropy.grad" => Op::CrossEntropyGrad,
+        "cross_entropy" => Op::CrossEntropy(with.number("smoothing", 0.0)?),
+        "cross_entropy.grad" => Op::CrossEntropyGrad(with.number("smoothing", 0.0)?),
+        "penalty" => Op::Penalty(with.penalty()?),
+        "penalty.grad" => Op::PenaltyGrad(with.penalty()?),
         "flatten" => Op::Flatten,
         "unflatten" => Op::Unflatten,
         "broadcast" => Op::Broadcast,

@@ -13,6 +13,7 @@ mod conv;
 mod emit;
 mod group;
 mod linear;
+mod loss;
 mod neuron;
 mod norm;
 mod pool;
@@ -237,8 +238,10 @@ impl<'g> Lowering<'g> {
             Op::AvgPool(pool) => pool::average(self, inst, *pool),
             Op::AvgPoolGrad(pool) => pool::average_grad(self, inst, *pool),
             Op::Sum(_) | Op::Mean(_) => reduce::sum(self, inst),
-            Op::CrossEntropy => reduce::cross_entropy(self, inst),
-            Op::CrossEntropyGrad => reduce::cross_entropy_grad(self, inst),
+            Op::CrossEntropy(smoothing) => loss::cross_entropy(self, inst, *smoothing),
+            Op::CrossEntropyGrad(smoothing) => loss::cross_entropy_grad(self, inst, *smoothing),
+            Op::Penalty(measure) => loss::penalty(self, inst, *measure),
+            Op::PenaltyGrad(measure) => loss::penalty_grad(self, inst, *measure),
             Op::Flatten | Op::Unflatten => shape::flatten(self, inst),
             Op::Relayout => shape::relayout(self, inst),
             Op::Scan => group::scan(self, inst),

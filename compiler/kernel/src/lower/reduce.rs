@@ -1,4 +1,4 @@
-//! Sums, means and the cross-entropy.
+//! Sums and means.
 //!
 //! ```text
 //! mean over T      -> a task a sample; sums timesteps in order
@@ -7,7 +7,7 @@
 
 use super::view::{Frame, Shape, TILE, Tile, View, each_tile, one_tile};
 use super::{Draw, LowerError, Lowering};
-use crate::body::{Fold, Index, Reg, Row, Slot, SlotElem, Unary};
+use crate::body::{Index, Row, SlotElem};
 use crate::build::{Builder, load};
 use snnc_ir::{AxisName, Inst, Op};
 use snnc_plan::{ElemKind, Tasks};
@@ -91,76 +91,4 @@ fn sample_sums(k: &mut Builder, x: &View, y: &View, tile: &Tile, factor: f32) {
             y.store_row(k, &frame(&to_t, &Index::Task, &to_p, tile), row);
         });
     });
-}
-
-/// Maximum of a row of logits, and the sum of `exp(x − maximum)`.
-fn softmax_parts(k: &mut Builder, logits: &View, b: &Index) -> (Reg, Reg) {
-    let zero = Index::Const(0);
-    let max = k.row("max", 1, Row::constant(f32::NEG_INFINITY, 1));
-    each_tile(k, logits.shape.channels, |k, tile| {
-        let row = logits.row(&frame(&zero, b, &zero, &tile));
-        k.set(max, Row::Reg(max).max(row.fold(Fold::Max)));
-    });
-    let sum = k.row("sum", 1, Row::constant(0.0, 1));
-    each_tile(k, logits.shape.channels, |k, tile| {
-        let row = logits.row(&frame(&zero, b, &zero, &tile)) - Row::Reg(max).splat(tile.n);
-        k.set(sum, Row::Reg(sum) + row.unary(Unary::Exp).fold(Fold::Sum));
-    });
-    (max, sum)
-}
-
-fn label_at(labels: Slot, b: &Index, classes: usize) -> Index {
-    b * classes + Index::Label(labels, Box::new(b.clone()))
-}
-
-/// `cross_entropy logits, labels`.
-pub fn cross_entropy(lowering: &mut Lowering<'_>, inst: Inst) -> Result<(), LowerError> {
-    let data = lowering.graph.inst(inst);
-    let name = lowering.inst_name(inst);
-    let mut draw = Draw::new();
-    let logits = draw.read_view(lowering, data.args[0])?;
-    let labels = draw.read(lowering.buffer(data.args[1])?, SlotElem::I32);
-    let each = lowering.add_draft(&format!("{name}.each"), ElemKind::F32, 4, true);
-    let out = draw.write(each, SlotElem::F32);
-    let k = &mut draw.k;
-    let (max, sum) = softmax_parts(k, &logits, &Index::Task);
-    let own = load(logits.slot, label_at(labels, &Index::Task, logits.shape.channels), 1);
-    k.store(out, Index::Task, Row::Reg(sum).unary(Unary::Ln) + Row::Reg(max) - own);
-    lowering.push_kernel(&name, draw, Tasks::per_samples(1, 1));
-
-    let mut draw = Draw::new();
-    let part = draw.read(each, SlotElem::F32);
-    let buffer = lowering.add_value(data.results[0])?;
-    let out = draw.write(buffer, SlotElem::F32);
-    let k = &mut draw.k;
-    let total = k.row("total", 1, Row::constant(0.0, 1));
-    k.for_range("b", 0, Index::Batch, |k, b| k.set(total, Row::Reg(total) + load(part, b, 1)));
-    k.store(out, 0, Row::Reg(total) / Row::FromIndex(Box::new(Index::Batch), 1));
-    lowering.push_kernel(&name, draw, Tasks::fixed(1));
-    Ok(())
-}
-
-/// `cross_entropy.grad logits, labels`.
-pub fn cross_entropy_grad(lowering: &mut Lowering<'_>, inst: Inst) -> Result<(), LowerError> {
-    let data = lowering.graph.inst(inst);
-    let name = lowering.inst_name(inst);
-    let mut draw = Draw::new();
-    let logits = draw.read_view(lowering, data.args[0])?;
-    let labels = draw.read(lowering.buffer(data.args[1])?, SlotElem::I32);
-    let out = draw.write_view(lowering, data.results[0])?;
-    let k = &mut draw.k;
-    let (max, sum) = softmax_parts(k, &logits, &Index::Task);
-    let share = Row::constant(1.0, 1) / Row::FromIndex(Box::new(Index::Batch), 1);
-    let share = k.row("share", 1, share);
-    let factor = k.row("factor", 1, Row::Reg(share) / Row::Reg(sum));
-    let zero = Index::Const(0);
-    each_tile(k, logits.shape.channels, |k, tile| {
-        let frame = frame(&zero, &Index::Task, &zero, &tile);
-        let row = (logits.row(&frame) - Row::Reg(max).splat(tile.n)).unary(Unary::Exp);
-        out.store_row(k, &frame, row * Row::Reg(factor).splat(tile.n));
-    });
-    let at = k.index("own", label_at(labels, &Index::Task, logits.shape.channels));
-    k.store(out.slot, &at, load(out.slot, &at, 1) - Row::Reg(share));
-    lowering.push_kernel(&name, draw, Tasks::per_samples(1, 1));
-    Ok(())
 }

@@ -139,7 +139,7 @@ impl Net {
         self.graph.outputs.push(logits);
         if self.graph.mode == Mode::Train {
             let labels = self.graph.add_input("labels", Type::new(Elem::I32, vec![Axis::batch()]));
-            let loss = self.graph.emit("loss", Op::CrossEntropy, &[logits, labels], None);
+            let loss = self.graph.emit("loss", Op::CrossEntropy(0.0), &[logits, labels], None);
             self.graph.outputs.push(loss);
         }
         self.graph

@@ -206,3 +206,30 @@ fn cross_entropy_of_the_mean() {
     let each = [0.158234, -0.275456, 0.117222];
     near(&values["do"].data, &[each, each].concat(), 1e-6);
 }
+
+/// TET with λ = 0.05 and φ = 1: the cross-entropy of every timestep and the distance of logits from φ.
+#[test]
+fn temporal_efficient_training() {
+    let text = "graph @g mode=train {
+        input %o : f32[T2 B C3]
+        input %labels : i32[B]
+        %logits : f32[B C3] = mean %o {over=[T]}
+        %ce : f32[] = cross_entropy %o, %labels
+        %mse : f32[] = penalty %o {measure=square(1)}
+        %a : f32[] = scale %ce {by=0.95}
+        %b : f32[] = scale %mse {by=0.05}
+        %loss : f32[] = add %a, %b
+        %dce : f32[T2 B C3] = cross_entropy.grad %o, %labels
+        %dmse : f32[T2 B C3] = penalty.grad %o {measure=square(1)}
+        %da : f32[T2 B C3] = scale %dce {by=0.95}
+        %db : f32[T2 B C3] = scale %dmse {by=0.05}
+        %do : f32[T2 B C3] = add %da, %db
+        output %logits, %loss
+    }";
+    let logits = [0.5, 1.0, -0.5, 0.0, 0.2, 0.4];
+    let values = run_text(text, 1, &[("o", &[2, 1, 3], &logits), ("labels", &[1], &[1.0])]);
+    near(&values["ce"].data, &[0.858016], 1e-6);
+    near(&values["mse"].data, &[0.75], 1e-6);
+    near(&values["loss"].data, &[0.852615], 1e-6);
+    near(&values["do"].data, &[0.149129, -0.215389, 0.032927, 0.111254, -0.33209, 0.180836], 1e-6);
+}

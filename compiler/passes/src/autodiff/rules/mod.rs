@@ -37,7 +37,8 @@ pub fn apply(sweep: &mut Sweep, step: &Step) {
         Op::Scale(by) => pointwise::scale(sweep, step, *by),
         // Its gradient is part of `bn.grad_input`, and running statistics carry none.
         Op::BnStats(_) => {}
-        Op::CrossEntropy => panic!("a loss has a gradient only as the last output"),
+        Op::CrossEntropy(_) => panic!("a cross-entropy has a gradient only as a term of the last output"),
+        Op::Penalty(measure) => reduce::penalty(sweep, step, *measure),
         Op::Conv2dGradInput(_)
         | Op::Conv2dGradWeight(_)
         | Op::LinearGradInput
@@ -49,7 +50,8 @@ pub fn apply(sweep: &mut Sweep, step: &Step) {
         | Op::NeuronConstantGrad(_)
         | Op::MaxPoolGrad(_)
         | Op::AvgPoolGrad(_)
-        | Op::CrossEntropyGrad => no_rule(step, "it is a gradient itself"),
+        | Op::CrossEntropyGrad(_)
+        | Op::PenaltyGrad(_) => no_rule(step, "it is a gradient itself"),
         Op::BatchNorm(_) | Op::FoldWeight(_) | Op::FoldBias(_) => no_rule(step, "it belongs to inference"),
         Op::Conv2dMaskedAdd(_)
         | Op::Conv2dMaskedGradWeight(_)

@@ -2,17 +2,55 @@
 
 use super::super::{Step, Sweep};
 use AxisName::{C, H, T, W};
-use snnc_ir::{Axis, AxisName, InstData, Op, Pool, Value};
+use snnc_ir::{Axis, AxisName, InstData, Op, Penalty, Pool, Value};
 
-/// The start of the sweep: the gradient of the loss for itself is 1.
+/// The start of the sweep: the gradient of the loss for itself is 1. A loss is a weighted sum of terms, whose
+/// weights are known here: each term's gradient is scaled once.
 ///
 /// # Panics
 ///
-/// When the loss is not a cross-entropy: the front end has no other.
-pub fn loss(sweep: &mut Sweep, data: &InstData) {
-    assert_eq!(data.op, Op::CrossEntropy, "the last output of a training graph is its loss");
-    let dx = sweep.emit(data.results[0], "dx", Op::CrossEntropyGrad, &data.args, None);
+/// When a term is neither a cross-entropy nor a penalty: the front end has no other.
+pub fn loss(sweep: &mut Sweep, loss: &InstData) {
+    let mut terms = vec![(loss.clone(), 1.0f32)];
+    while let Some((data, weight)) = terms.pop() {
+        let parts = match &data.op {
+            Op::Add => data.args.iter().map(|&arg| (arg, weight)).collect(),
+            Op::Scale(by) => vec![(data.args[0], weight * *by)],
+            _a_term => Vec::new(),
+        };
+        if parts.is_empty() {
+            term(sweep, &data, weight);
+        }
+        for (part, weight) in parts {
+            let made = sweep.graph.def_inst(part).expect("a loss is made of operations");
+            terms.push((sweep.graph.inst(made).clone(), weight));
+        }
+    }
+}
+
+fn term(sweep: &mut Sweep, data: &InstData, weight: f32) {
+    if !sweep.wants(data.args[0]) {
+        return;
+    }
+    let op = if let Op::CrossEntropy(smoothing) = data.op {
+        Op::CrossEntropyGrad(smoothing)
+    } else if let Op::Penalty(measure) = data.op {
+        Op::PenaltyGrad(measure)
+    } else {
+        panic!("`{}` is no term of a loss", data.op.info().mnemonic)
+    };
+    let dx = sweep.emit(data.results[0], "dx", op, &data.args, None);
+    let dx = sweep.scaled(data.results[0], "dx.weighted", dx, weight);
     sweep.give(data.args[0], dx);
+}
+
+/// A penalty whose value is used by another.
+pub fn penalty(sweep: &mut Sweep, step: &Step, measure: Penalty) {
+    let x = step.x();
+    if sweep.wants(x) {
+        let dx = sweep.emit(step.data.results[0], "dx", Op::PenaltyGrad(measure), &[x, step.dy], None);
+        sweep.give(x, dx);
+    }
 }
 
 /// The gradient of a product's bias: the sum of dy over all axes but the channels'.
