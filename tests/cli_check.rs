@@ -82,7 +82,7 @@ fn every_stage_can_be_shown() {
 
 #[test]
 fn optional_passes_can_be_left_out() {
-    for pass in ["hoist-static", "fold-norm", "simplify", "cse", "dce", "fuse-time"] {
+    for pass in ["hoist-static", "fold-norm", "simplify", "cse", "dce", "checkpoint", "fuse-time"] {
         let run = snnc(&["compile", "models/digits.snn", "--skip", pass, "--verify", "--json"]);
         let passes = &run.json()["passes"];
         let ran = passes.as_array().expect("passes").iter().any(|row| row["name"] == pass);

@@ -35,10 +35,10 @@ fn check(path: &str, mode: Mode) {
         let forward = |m: &&str| !m.starts_with("fold.") && !m.contains("grad");
         let found: Vec<&str> =
             mnemonics(&ir, |line| line.contains(&weight)).into_iter().filter(forward).collect();
-        assert!(
-            matches!(found[..], ["conv2d.masked_add" | "linear.masked_add"]),
-            "{path}: `{name}` is {found:?}"
-        );
+        // The backward pass may compute the sum again instead of keeping it.
+        let most = if mode == Mode::Train { 2 } else { 1 };
+        assert!((1..=most).contains(&found.len()), "{path}: `{name}` is {found:?}");
+        assert!(found.iter().all(|m| m.ends_with(".masked_add")), "{path}: `{name}` is {found:?}");
         if mode == Mode::Train {
             let gradient = format!("%{name}.dw ");
             let found = mnemonics(&ir, |line| line.trim_start().starts_with(&gradient));

@@ -8,6 +8,7 @@ use crate::{Error, Session};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
+use snnc_plan::ParamRole;
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::Path;
@@ -74,7 +75,7 @@ pub fn write_tensors(path: &Path, tensors: &[Tensor], metadata: &Value) -> Resul
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::Data`] that lists every missing, unknown or misshapen tensor, every one of another
-/// element type and every one with values that are not finite.
+/// element type and every one with values that are not finite or not a variance where one is kept.
 pub fn load(path: &Path, session: &mut Session) -> Result<Value, Error> {
     let tensors = read_tensors(path)?;
     let found: BTreeMap<&str, &Tensor> =
@@ -91,6 +92,9 @@ pub fn load(path: &Path, session: &mut Session) -> Result<Value, Error> {
             }
             Some(t) if t.data.iter().any(|v| !v.is_finite()) => {
                 problems.push(format!("`{}` has values that are not finite", spec.name));
+            }
+            Some(t) if spec.role == ParamRole::RunningVar && t.data.iter().any(|&v| v < 0.0) => {
+                problems.push(format!("`{}` has negative values: it is a variance", spec.name));
             }
             Some(_) => {}
         }
@@ -121,6 +125,11 @@ pub fn load_directions(path: &Path) -> Result<HashMap<String, Vec<f32>>, Error> 
 /// # Errors
 /// [`Error::Io`]; [`Error::Data`] for another format, or listing tensors that are not f32.
 pub fn read_tensors(path: &Path) -> Result<Vec<Tensor>, Error> {
+    let found = std::fs::metadata(path).map_err(|e| Error::io(path, "read", e))?;
+    if !found.is_file() && !found.is_dir() {
+        // A device may have no end.
+        return Err(Error::Data(format!("{} is not a regular file", path.display())));
+    }
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| malformed(path, &e))?;
     let other = |(name, view): (&str, TensorView<'_>)| {
@@ -156,20 +165,32 @@ pub fn read_metadata(path: &Path) -> Result<Value, Error> {
     }
 }
 
-/// Writes a file under a temporary name beside it, to the disk, and renames it.
+/// Writes a file under a temporary name beside it, to the disk, and renames it. A link keeps pointing at what is then
+/// replaced; what is no file (a device, a pipe) is written to, since renaming would take its place.
 ///
 /// # Errors
 /// [`Error::Io`].
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let written = match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() => {
+            std::fs::OpenOptions::new().write(true).open(path).and_then(|mut to| to.write_all(bytes))
+        }
+        Ok(_) => path.canonicalize().and_then(|path| replace(&path, bytes)),
+        Err(_) => replace(path, bytes),
+    };
+    written.map_err(|e| Error::io(path, "write", e))
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
     let written = std::fs::File::create(&temporary).and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_all()
     });
-    written.and_then(|()| std::fs::rename(&temporary, path)).map_err(|e| {
+    // The first error is the one to tell.
+    written.and_then(|()| std::fs::rename(&temporary, path)).inspect_err(|_| {
         let _ = std::fs::remove_file(&temporary);
-        Error::io(path, "write", e)
     })
 }
 
@@ -191,7 +212,7 @@ mod tests {
     use super::*;
     use crate::testing::{Folder, PlanBuilder};
     use serde_json::json;
-    use snnc_plan::{ParamRole, PlanMode};
+    use snnc_plan::PlanMode;
 
     fn session(widths: &[(&str, usize)]) -> Result<Session, Error> {
         let mut builder = PlanBuilder::new(PlanMode::Infer, 1);
@@ -245,6 +266,42 @@ mod tests {
         let mut from = session(&[("a", 1)])?;
         from.set_param("a", &[f32::INFINITY, 0.0])?;
         assert!(save(&path, &from, &[], &Value::Null).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn a_variance_is_not_negative() -> Result<(), Error> {
+        let folder = Folder::new("checkpoint-variance")?;
+        let path = folder.file("a.safetensors");
+        let mut builder = PlanBuilder::new(PlanMode::Infer, 1);
+        builder.plan.logits = builder.input("x", &[1], false);
+        builder.param("norm.running_var", &[2], ParamRole::RunningVar);
+        let mut to = Session::new(builder.finish(), 1, 1)?;
+        let mut tensor = |data: Vec<f32>| {
+            let all = [Tensor { name: "norm.running_var".to_string(), shape: vec![2], data }];
+            write_tensors(&path, &all, &Value::Null).and_then(|()| load(&path, &mut to))
+        };
+        assert!(tensor(vec![0.0, 1.0]).is_ok());
+        assert!(tensor(vec![1.0, -0.5]).is_err_and(|e| e.to_string().contains("negative")));
+        Ok(())
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_and_what_is_no_file_stay_what_they_are() -> Result<(), Error> {
+        use std::os::unix::fs::FileTypeExt;
+        let folder = Folder::new("checkpoint-links")?;
+        let (path, link, socket) = (folder.write("a", b"old")?, folder.file("link"), folder.file("socket"));
+        std::os::unix::fs::symlink("a", &link).map_err(|e| Error::io(&link, "create", e))?;
+        write_atomically(&link, b"new")?;
+        assert!(link.is_symlink());
+        assert_eq!(std::fs::read(&path).ok().as_deref(), Some(&b"new"[..]));
+        // Stands for a device, which a test must not put at risk.
+        let _listener =
+            std::os::unix::net::UnixListener::bind(&socket).map_err(|e| Error::io(&socket, "create", e))?;
+        assert!(write_atomically(&socket, b"new").is_err());
+        assert!(std::fs::metadata(&socket).is_ok_and(|found| found.file_type().is_socket()));
+        assert!(read_tensors(&socket).is_err_and(|e| e.to_string().contains("regular file")));
         Ok(())
     }
 }

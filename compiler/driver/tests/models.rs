@@ -38,7 +38,9 @@ fn spike_fed_layers_of_resnet19_do_not_multiply_activations() {
         let text = ir("resnet19.snn", mode);
         let of = |mnemonic: &str| text.matches(&format!("= {mnemonic} ")).count();
         assert_eq!(of("conv2d"), 1, "only the stem sees real values");
-        assert_eq!(of("conv2d.masked_add"), 19);
+        // In training `checkpoint` computes each again for the backward pass.
+        let times = if mode == Mode::Train { 2 } else { 1 };
+        assert_eq!(of("conv2d.masked_add"), 19 * times);
         assert_eq!(of("linear"), 1, "the head's first product reads an average");
         assert_eq!(of("linear.masked_add"), 1);
     }

@@ -85,11 +85,16 @@ fn array(path: &Path, magic: u32, rank: usize) -> Result<(Vec<usize>, Vec<u8>), 
     let sizes: Option<Vec<usize>> = (1..=rank).map(|at| word(at).map(|n| n as usize)).collect();
     let promised =
         sizes.as_ref().and_then(|sizes| sizes.iter().try_fold(1usize, |all, &n| all.checked_mul(n)));
-    let (Some(sizes), Some(promised)) = (sizes, promised) else {
+    let Some(sizes) = sizes else {
         return Err(Error::Data(format!("{} ends inside its header of {header} bytes", path.display())));
     };
-    if bytes.len() != header + promised || promised == 0 {
-        let found = format!("{} bytes, its header ({sizes:?}) promises {}", bytes.len(), header + promised);
+    if promised == Some(0) {
+        return Err(Error::Data(format!("{} is empty: its header has sizes {sizes:?}", path.display())));
+    }
+    let promised = promised.and_then(|promised| promised.checked_add(header));
+    if promised != Some(bytes.len()) {
+        let promised = promised.map_or("more than can be".to_string(), |promised| promised.to_string());
+        let found = format!("{} bytes, its header ({sizes:?}) promises {promised}", bytes.len());
         return Err(Error::Data(format!("{} has {found}\n  help: download it again", path.display())));
     }
     bytes.drain(..header);
@@ -149,6 +154,10 @@ mod tests {
         assert!(message().contains("has 27 bytes, its header ([2, 2, 3]) promises 28"));
         folder.write(images, &file(0x801, &[2], &[0; 2]))?;
         assert!(message().contains("begins with 0x00000801, expected 0x00000803"));
+        folder.write(images, &file(0x803, &[u32::MAX; 3], &[0; 4]))?;
+        assert!(message().contains("promises more than can be"));
+        folder.write(images, &file(0x803, &[0, 2, 3], &[]))?;
+        assert!(message().contains("is empty"));
         folder.write(images, &[0, 0, 8, 3, 0])?;
         assert!(message().contains("ends inside its header"));
         folder.write(images, &file(0x803, &[3, 2, 3], &[0; 18]))?;
