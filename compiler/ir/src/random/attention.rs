@@ -26,8 +26,10 @@ impl Builder {
     /// Queries, keys and values of one input, what they make of each other, and a projection of it.
     fn attend(&mut self, name: &str, x: Value) -> Value {
         let heads = self.rng.pick(&[1, 1, 2, 3]);
-        // Heads of a few channels, of a tile, and such as lie across words.
-        let channels = heads * self.rng.pick(&[1, 2, 3, 4, 8, 24, 32, 33]);
+        // Mostly heads of a few channels; at times of a tile, and such as lie across words.
+        let each =
+            if self.rng.chance(80) { self.rng.pick(&[1, 2, 3, 4, 8]) } else { self.rng.pick(&[24, 32, 33]) };
+        let channels = heads * each;
         let values = if self.rng.chance(20) { heads * 5 } else { channels };
         let mut spikes = |part: &str, channels: usize| {
             let y = self.unit(&format!("{name}.{part}"), x, channels, 1);
@@ -45,7 +47,7 @@ impl Builder {
     }
 
     fn attention(&mut self, name: &str, operands: [Value; 3], heads: usize) -> Value {
-        let chunk = (1..=self.steps).filter(|chunk| self.steps % chunk == 0).max_by_key(|chunk| chunk % 3);
+        let chunk = (1..=self.steps).filter(|chunk| self.steps.is_multiple_of(*chunk)).max_by_key(|chunk| chunk % 3);
         let over = self.rng.pick(&[Over::Space, Over::Time, Over::SpaceTime(chunk.unwrap_or(1))]);
         let attention = Attention {
             over,
