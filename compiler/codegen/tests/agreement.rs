@@ -9,7 +9,7 @@ use snnc_kernel::body::{
     Arith, Compare, Condition, Fold, Index, Kernel, Mask, RegData, RegType, Row, SlotElem, Stmt, Unary,
     Width, Word,
 };
-use snnc_kernel::build::{Builder, load, load_splat, load_word, mask_of, word_of};
+use snnc_kernel::build::{Builder, load, load_splat, load_word, mask_of, popcount, word_of};
 
 fn arith(op: Arith, a: Row, b: Row) -> Row {
     Row::Arith(op, Box::new(a), Box::new(b))
@@ -133,6 +133,7 @@ fn indices_of_every_kind() {
         label.clone(),
         label * 2 - Index::Task,
         Index::Mul(ten(), ten()),
+        popcount(Word::Shr(Box::new(Word::Const(u64::MAX)), Box::new(Index::Task * 20))) + Index::Task,
     ];
     let n = values.len();
     for (i, value) in values.into_iter().enumerate() {
@@ -140,7 +141,7 @@ fn indices_of_every_kind() {
     }
     let found = agree(&k.finish(), vec![vec![5, (-6i32) as u32, 7, 0], vec![0; 4 * n]], 3, 0..4);
     let row: Vec<f32> = found[1][n..2 * n].iter().map(|w| f32::from_bits(*w)).collect();
-    assert_eq!(row, [4., 3., -4., 12., 14., 4., 2., 0., 1., 1., 0., -6., -13., 100.]);
+    assert_eq!(row, [4., 3., -4., 12., 14., 4., 2., 0., 1., 1., 0., -6., -13., 100., 45.]);
 }
 
 #[test]

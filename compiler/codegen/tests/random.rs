@@ -208,6 +208,7 @@ impl Maker {
             4 => Index::Rem(positive, pick(&mut self.random, &[1, 3, 8, 10])),
             5 => Index::Min(a, b),
             6 => Index::Max(a, b),
+            7 if self.random.below(2) == 0 => Index::Popcount(Box::new(self.word(depth - 1))),
             7 => Index::Label(LABELS, Box::new(self.offset(1))),
             _ => leaf(self),
         }

@@ -18,7 +18,7 @@ pub mod verify;
 pub use entity::{Inst, Region, Value};
 pub use graph::{Def, Graph, InstData, Mode, ParamKind, RegionData, Stage, ValueData};
 pub use op::{
-    Compare, Constant, Conv, Family, Form, Learned, Lif, Norm, Op, OpInfo, Penalty, Pool, Reset, Save, Stats,
-    Surrogate, TimeClass,
+    Attention, Compare, Constant, Conv, Family, Form, Learned, Lif, Norm, Op, OpInfo, Order, Over, Penalty,
+    Pool, Reset, Save, Stats, Surrogate, TimeClass,
 };
 pub use types::{Axis, AxisName, Elem, Type};

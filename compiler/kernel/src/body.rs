@@ -109,6 +109,8 @@ pub enum Index {
     Max(Box<Index>, Box<Index>),
     /// A label, an i32 of an `I32` slot.
     Label(Slot, Box<Index>),
+    /// How many bits of a word are set.
+    Popcount(Box<Word>),
 }
 
 /// Arithmetic of two rows, lane by lane.

@@ -217,6 +217,11 @@ pub fn load_word(slot: Slot, at: impl Into<Index>, width: Width) -> Word {
     Word::Load(slot, Box::new(at.into()), width)
 }
 
+/// How many bits of a word are set.
+pub fn popcount(word: Word) -> Index {
+    Index::Popcount(Box::new(word))
+}
+
 /// Lanes from the low bits of a word.
 pub fn mask_of(word: Word, n: usize) -> Mask {
     Mask::FromWord(Box::new(word), n)

@@ -233,6 +233,7 @@ impl<'k, 'b> Machine<'k, 'b> {
                 let [word] = self.read::<1>(*slot, self.index(at)?, 1)?;
                 Ok(i64::from(word as i32))
             }
+            Index::Popcount(word) => Ok(i64::from(self.word(word)?.count_ones())),
         }
     }
 

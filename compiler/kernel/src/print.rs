@@ -196,6 +196,7 @@ impl<'k> Printer<'k> {
             Index::Min(a, b) => format!("min({}, {})", self.index(a), self.index(b)),
             Index::Max(a, b) => format!("max({}, {})", self.index(a), self.index(b)),
             Index::Label(slot, at) => format!("label {}", self.place(*slot, at)),
+            Index::Popcount(word) => format!("popcount({})", self.word(word)),
         }
     }
 
@@ -209,7 +210,8 @@ impl<'k> Printer<'k> {
             | Index::Batch
             | Index::Min(_, _)
             | Index::Max(_, _)
-            | Index::Label(_, _) => Bond::Atom,
+            | Index::Label(_, _)
+            | Index::Popcount(_) => Bond::Atom,
         };
         let text = self.index(index);
         if bond < needed { format!("({text})") } else { text }

@@ -203,6 +203,7 @@ impl Checker<'_> {
                 self.slot(*slot, SlotElem::I32, false)?;
                 self.index(at)
             }
+            Index::Popcount(word) => self.word(word),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use SlotElem::{Bits, F32, I32};
 use snnc_kernel::body::{Arith, Compare, Fold, Index, Mask, Row, SlotElem, Unary, Width, Word};
-use snnc_kernel::build::{Builder, load, load_splat, load_word, mask_of, word_of};
+use snnc_kernel::build::{Builder, load, load_splat, load_word, mask_of, popcount, word_of};
 
 #[test]
 fn a_masked_product_and_a_neuron() {
@@ -51,6 +51,7 @@ fn every_statement_and_expression() {
         let row =
             row.fold(Fold::Sum).splat(10) / (Row::FromIndex(Box::new(label), 10) * Row::constant(-0.5, 10));
         k.store(y, Index::Task * 10, row.unary(Unary::Exp));
+        k.store(y, popcount(Word::Reg(word)) * 2, Row::constant(1.0, 1));
     });
     k.for_down("p", 0, 4, |k, p| {
         k.when(Compare::Lt, p.quotient(3), 2, |k| {
@@ -67,6 +68,7 @@ fn every_statement_and_expression() {
       w = (w ^ load32 bits[3])
       for p in 0..(batch*4) step 4 {
         store x.1[task*10] : f32[10] = exp(splat(sum[10](load x[(p + 1)*10] - (splat x[min(max(p, 0), 9)] - load sums[p]))) / (f32(label labels[p]) * -0.5))
+        store x.1[popcount(w)*2] : f32[1] = 1
       }
       for p.1 in 0..4 down {
         if p.1/3 < 2 {

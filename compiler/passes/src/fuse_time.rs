@@ -11,7 +11,7 @@
 //! Gains: the real-valued activation never reaches memory, and one kernel holds a product for all timesteps,
 //! so that spikes which repeat over time can be added once.
 //! Needs and leaves: fused. Sinks products with spikes (two per scan at most: a residual block's two
-//! branches), norms, additions and scales of one use, and captures the operand of a `broadcast`.
+//! branches), norms, additions, scales and masks of one use, and captures the operand of a `broadcast`.
 //! Stops at: values with another use, dense products, pools, and everything that is not per timestep.
 
 use crate::pass::Pass;
@@ -54,7 +54,15 @@ fn may_sink(graph: &Graph, region: Region, maker: Inst, uses: &[usize]) -> bool 
     let data = graph.inst(maker);
     let single = uses[data.results[0].index()] == 1;
     let cheap = matches!(data.op, Op::BnApply(_) | Op::BatchNorm(_) | Op::StepScale | Op::Add | Op::Scale(_));
+    let cheap = cheap || masks_rows(graph, maker);
     single && (cheap || is_product(graph, maker) && products(graph, region) < MOST_PRODUCTS)
+}
+
+/// Whether a mask has a bit for each channel: its rows are those of what it masks.
+fn masks_rows(graph: &Graph, inst: Inst) -> bool {
+    let data = graph.inst(inst);
+    let mask = matches!(data.op, Op::Mask | Op::MaskNot);
+    mask && graph.ty(data.args[0]).axis(AxisName::C) == graph.ty(data.args[1]).axis(AxisName::C)
 }
 
 fn is_product(graph: &Graph, inst: Inst) -> bool {

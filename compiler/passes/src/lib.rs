@@ -14,6 +14,7 @@ pub mod checkpoint;
 pub mod cse;
 pub mod dce;
 pub mod fold_norm;
+pub mod fold_scale;
 pub mod fuse_lif;
 pub mod fuse_time;
 pub mod hoist_static;
@@ -23,6 +24,7 @@ pub mod manager;
 pub mod pack_spikes;
 pub mod pass;
 pub mod pipeline;
+pub mod reassociate_attention;
 pub mod simplify;
 pub mod spike_matmul;
 

@@ -2,8 +2,8 @@
 
 use crate::pass::Pass;
 use crate::{
-    autodiff, checkpoint, cse, dce, fold_norm, fuse_lif, fuse_time, hoist_static, infer_spikes, layout,
-    pack_spikes, simplify, spike_matmul,
+    autodiff, checkpoint, cse, dce, fold_norm, fold_scale, fuse_lif, fuse_time, hoist_static, infer_spikes,
+    layout, pack_spikes, reassociate_attention, simplify, spike_matmul,
 };
 use snnc_ir::Mode;
 
@@ -14,6 +14,8 @@ pub const INFER: &[Pass] = &[
     // Before fold-norm, so that the norm of a static image is folded at its one computation.
     hoist_static::PASS,
     fold_norm::PASS,
+    fold_scale::PASS,
+    reassociate_attention::PASS,
     simplify::PASS,
     cse::PASS,
     dce::PASS,
@@ -33,6 +35,8 @@ pub const TRAIN: &[Pass] = &[
     infer_spikes::PASS,
     // Before autodiff, so that the backward pass too computes the gradient of a static part once.
     hoist_static::PASS,
+    // Before autodiff: a gradient takes the order of its forward pass.
+    reassociate_attention::PASS,
     // The cleanups also stand before autodiff: what is dead or double would get a gradient.
     simplify::PASS,
     cse::PASS,

@@ -102,6 +102,8 @@ passes! {
     infer_spikes: "infer-spikes",
     hoist_static: "hoist-static",
     fold_norm: "fold-norm",
+    fold_scale: "fold-scale",
+    reassociate_attention: "reassociate-attention",
     simplify: "simplify",
     cse: "cse",
     dce: "dce",

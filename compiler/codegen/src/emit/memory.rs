@@ -229,6 +229,10 @@ impl Emitter<'_, '_> {
                 let label = self.builder.ins().sload32(address.flags, address.base, address.offset);
                 Linear::of(label, depth)
             }
+            Index::Popcount(word) => {
+                let word = self.word(word);
+                Linear::of(self.builder.ins().popcnt(word), self.depth)
+            }
         }
     }
 

@@ -9,6 +9,7 @@
 //! comes from. Element kinds are inferred as narrowly as the operands allow: a maximum of spikes is a spike,
 //! a sum of spikes is a count. [`accepts`] says which declared type may stand for an inferred one.
 
+mod attention;
 mod conv;
 mod neuron;
 mod norm;
@@ -22,8 +23,8 @@ use crate::types::{Axis, AxisName, Elem, Type};
 /// The result types of `op` on operands of these types.
 ///
 /// `hint` is the declared type of the first result. It is needed where the operands leave extents open
-/// (`conv2d.grad_input`, `conv2d.grad_weight`, `avg_pool.grad`, `unflatten`, `broadcast`, `relayout`) and
-/// ignored elsewhere. The error names the operand that does not fit; a scan's results are those of its
+/// (`conv2d.grad_input`, `conv2d.grad_weight`, `avg_pool.grad`, `unflatten`, `broadcast`, `relayout`,
+/// `channel_spread`) and ignored elsewhere. The error names the operand that does not fit; a scan's results are those of its
 /// region, so asking for them is an error too.
 pub fn result_types(op: &Op, args: &[&Type], hint: Option<&Type>) -> Result<Vec<Type>, String> {
     let info = op.info();
@@ -78,6 +79,11 @@ fn infer(op: &Op, args: &[&Type], hint: Option<&Type>) -> Result<Vec<Type>, Stri
         Op::Relayout => one(shape::relayout(args, hint)),
         Op::Pack => one(shape::pack(args)),
         Op::Unpack => one(shape::unpack(args)),
+        Op::Attention(attributes) => one(attention::attention(attributes, args)),
+        Op::AttentionGrad(attributes) => attention::grad(attributes, args),
+        Op::Mask | Op::MaskNot => one(attention::mask(args)),
+        Op::ChannelSum(groups) => one(attention::channel_sum(*groups, args)),
+        Op::ChannelSpread => one(attention::channel_spread(args, hint)),
         Op::Add => one(reduce::add(args)),
         Op::Scale(_) => Ok(vec![args[0].with_elem(Elem::F32)]),
         Op::Scan => Err("the results of a scan are those that its region yields".to_string()),

@@ -4,6 +4,7 @@
 //! numbers; bits stand unpacked as 0 and 1 and a tiled axis is just its axis, so a value has the same elements
 //! at every stage but for the order of its axes. Attributes are f32 and enter as such.
 
+mod attention;
 mod conv;
 mod neuron;
 mod norm;
@@ -237,6 +238,12 @@ fn evaluate(op: &Op, args: &[Operand], results: &[&Type], context: Context) -> R
         Op::Unflatten => vec![shape::unflatten(args[0], ty, batch)],
         Op::Broadcast | Op::Relayout => vec![shape::rearrange(args[0], ty, batch)],
         Op::Pack | Op::Unpack => vec![args[0].data.to_vec()],
+        Op::Attention(attributes) => vec![attention::forward(attributes, args, ty, batch)],
+        Op::AttentionGrad(attributes) => attention::grad(attributes, args, batch),
+        Op::Mask => vec![attention::mask(args, batch, |s| s)],
+        Op::MaskNot => vec![attention::mask(args, batch, |s| 1.0 - s)],
+        Op::ChannelSum(_) => vec![attention::channel_sum(args[0], ty, batch)],
+        Op::ChannelSpread => vec![attention::channel_spread(args[0], ty, batch)],
         Op::Add => vec![zip(args, |a, b| a + b)],
         Op::Scale(by) => vec![args[0].data.iter().map(|&x| f64::from(*by) * x).collect()],
         Op::Scan => return Err("a scan stands in the body of a graph only".to_string()),

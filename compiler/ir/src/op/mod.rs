@@ -1,9 +1,11 @@
 //! The operations: one closed enum, its attributes by family, and the table of facts about each.
 
+mod attention;
 mod neuron;
 mod surrogate;
 mod table;
 
+pub use attention::{Attention, Order, Over};
 pub use neuron::{Compare, Constant, Form, Learned, Lif, Reset, Save};
 pub use surrogate::Surrogate;
 pub use table::{Family, OpInfo, TimeClass};
@@ -169,6 +171,22 @@ pub enum Op {
     Pack,
     /// `unpack x`: bits to f32 0.0 and 1.0.
     Unpack,
+
+    // attention.rs
+    /// `attention q, k, v`: for each token the values of its group, weighted by how many bits its query and
+    /// their keys share; q and k of the same axes, v too but for the number of its channels.
+    Attention(Attention),
+    /// `attention.grad dy, q, k, v -> dq, dk, dv`.
+    AttentionGrad(Attention),
+    /// `mask x, s`: x where s is set, 0 elsewhere; of two spikes their conjunction. An axis that s lacks is
+    /// repeated, and the channels of s divide those of x: each stands for as many successive ones.
+    Mask,
+    /// `mask.not x, s`: x where s is not set.
+    MaskNot,
+    /// `channel_sum x {groups=…}`: the sum of each group of successive channels.
+    ChannelSum(usize),
+    /// `channel_spread x`: each channel repeated; the result type says how often.
+    ChannelSpread,
 
     // pointwise.rs
     /// `add a, b`.

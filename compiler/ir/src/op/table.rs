@@ -1,6 +1,6 @@
 //! The table of facts: what the verifier, the printer and the passes ask instead of naming operations.
 
-use super::Op;
+use super::{Op, Over};
 use crate::graph::Stage;
 
 /// The family whose files hold an operation's interpreter, gradient rule and lowering.
@@ -20,6 +20,8 @@ pub enum Family {
     Reduce,
     /// Shapes and layouts.
     Shape,
+    /// Attention and masks.
+    Attention,
     /// Element-wise arithmetic.
     Pointwise,
     /// Regions.
@@ -128,6 +130,14 @@ impl Op {
             Op::Relayout => row("relayout", F::Shape, Each, FUSED, (1, 1), (1, 1)),
             Op::Pack => row("pack", F::Shape, Each, PACKED, (1, 1), (1, 1)),
             Op::Unpack => row("unpack", F::Shape, Each, PACKED, (1, 1), (1, 1)),
+            Op::Attention(a) => row("attention", F::Attention, attention_time(a.over), ANY, (3, 3), (1, 1)),
+            Op::AttentionGrad(a) => {
+                row("attention.grad", F::Attention, attention_time(a.over), ANY, (4, 4), (3, 3))
+            }
+            Op::Mask => row("mask", F::Attention, Each, ANY, (2, 2), (1, 1)),
+            Op::MaskNot => row("mask.not", F::Attention, Each, ANY, (2, 2), (1, 1)),
+            Op::ChannelSum(_) => row("channel_sum", F::Attention, Each, ANY, (1, 1), (1, 1)),
+            Op::ChannelSpread => row("channel_spread", F::Attention, Each, ANY, (1, 1), (1, 1)),
             Op::Add => row("add", F::Pointwise, Each, ANY, (2, 2), (1, 1)),
             Op::Scale(_) => row("scale", F::Pointwise, Each, ANY, (1, 1), (1, 1)),
             Op::Scan => row("scan", F::Control, Carry, FUSED, (0, usize::MAX), (1, usize::MAX)),
@@ -153,8 +163,35 @@ impl Op {
                 | Op::Mean(_)
                 | Op::Flatten
                 | Op::Unflatten
+                | Op::Attention(_)
+                | Op::AttentionGrad(_)
+                | Op::Mask
+                | Op::MaskNot
+                | Op::ChannelSum(_)
                 | Op::Unpack
                 | Op::Scan
         )
+    }
+
+    /// The operands that must be binary from the stage `Masked` on: their bits choose what
+    /// is added.
+    pub fn binary_operands(&self) -> std::ops::Range<usize> {
+        if matches!(self, Op::Attention(_)) {
+            0..3
+        } else if matches!(self, Op::AttentionGrad(_)) {
+            1..4
+        } else if matches!(self, Op::Mask | Op::MaskNot) {
+            1..2
+        } else {
+            0..0
+        }
+    }
+}
+
+/// Attention within one timestep is a matter of that timestep.
+const fn attention_time(over: Over) -> TimeClass {
+    match over {
+        Over::Space => TimeClass::Each,
+        Over::Time | Over::SpaceTime(_) => TimeClass::Whole,
     }
 }

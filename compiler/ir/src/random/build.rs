@@ -12,11 +12,7 @@ use AxisName::{B, C, Ci, Co, H, Kh, Kw, T, W};
 /// A small valid graph at stage `Logical`: names, params, element kinds and order as the front end gives
 /// them. Equal seeds and options give equal graphs.
 pub fn graph(seed: u64, options: RandomOptions) -> Graph {
-    let mut rng = Rng(seed);
-    let steps = 1 + rng.below(4);
-    let mut graph = Graph::new(&format!("random{seed}"), options.mode);
-    graph.stage = Stage::Logical;
-    let mut builder = Builder { graph, rng, options, steps };
+    let mut builder = Builder::new(&format!("random{seed}"), seed, options);
     let mut x = builder.input();
     for n in 0..1 + builder.rng.below(options.blocks.max(1)) {
         x = builder.block(&format!("block{n}"), x);
@@ -25,20 +21,28 @@ pub fn graph(seed: u64, options: RandomOptions) -> Graph {
     builder.graph
 }
 
-struct Builder {
-    graph: Graph,
-    rng: Rng,
+pub(super) struct Builder {
+    pub graph: Graph,
+    pub rng: Rng,
     options: RandomOptions,
-    steps: usize,
+    pub steps: usize,
 }
 
 impl Builder {
+    pub fn new(name: &str, seed: u64, options: RandomOptions) -> Builder {
+        let mut rng = Rng(seed);
+        let steps = 1 + rng.below(4);
+        let mut graph = Graph::new(name, options.mode);
+        graph.stage = Stage::Logical;
+        Builder { graph, rng, options, steps }
+    }
+
     fn train(&self) -> bool {
         self.options.mode == Mode::Train
     }
 
     /// Appends an operation of one result; as in the front end everything but a neuron's result is f32.
-    fn emit(&mut self, name: &str, op: Op, args: &[Value], hint: Option<&Type>) -> Value {
+    pub fn emit(&mut self, name: &str, op: Op, args: &[Value], hint: Option<&Type>) -> Value {
         let spikes = matches!(op, Op::Lif(_));
         let value = self.graph.emit(name, op, args, hint);
         if !spikes {
@@ -52,12 +56,12 @@ impl Builder {
         self.graph.ty(x).extent(name)
     }
 
-    fn is_map(&self, x: Value) -> bool {
+    pub fn is_map(&self, x: Value) -> bool {
         self.graph.ty(x).has(H)
     }
 
     /// A static image, repeated over time, or frames or spikes of their own time.
-    fn input(&mut self) -> Value {
+    pub fn input(&mut self) -> Value {
         let mut axes = vec![Axis::batch(), Axis::new(C, 1 + self.rng.below(3))];
         if self.rng.chance(80) {
             axes.extend([Axis::new(H, 3 + self.rng.below(4)), Axis::new(W, 3 + self.rng.below(4))]);
@@ -79,7 +83,7 @@ impl Builder {
         self.rng.pick(&[1, 2, 3, 4, 4, 5, 6, 8, 8, 33, 65])
     }
 
-    fn block(&mut self, name: &str, x: Value) -> Value {
+    pub fn block(&mut self, name: &str, x: Value) -> Value {
         match self.rng.below(8) {
             0 if self.is_map(x) => self.pool(&format!("{name}.pool"), x),
             1 | 2 => self.residual(name, x),
@@ -113,7 +117,7 @@ impl Builder {
     }
 
     /// A product and perhaps a norm. With a stride of 1 the extents stay.
-    fn unit(&mut self, name: &str, x: Value, channels: usize, stride: usize) -> Value {
+    pub fn unit(&mut self, name: &str, x: Value, channels: usize, stride: usize) -> Value {
         let y = if self.is_map(x) {
             self.conv(&format!("{name}.conv"), x, channels, stride)
         } else {
@@ -177,7 +181,7 @@ impl Builder {
         self.emit(name, Op::BnApply(Norm { eps, scale }), &[x, made[0], made[1], gain, bias], None)
     }
 
-    fn lif(&mut self, name: &str, x: Value) -> Value {
+    pub fn lif(&mut self, name: &str, x: Value) -> Value {
         let smooth = [
             Surrogate::Sigmoid(4.0),
             Surrogate::Atan(2.0),
@@ -259,7 +263,7 @@ impl Builder {
     }
 
     /// Features, perhaps a hidden layer, logits per timestep and their mean; in training the loss.
-    fn classifier(&mut self, x: Value) {
+    pub fn classifier(&mut self, x: Value) {
         let mut x = x;
         if self.is_map(x) {
             let op = if self.rng.chance(50) { Op::Flatten } else { Op::Mean(vec![H, W]) };

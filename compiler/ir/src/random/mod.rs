@@ -3,12 +3,14 @@
 //! Differential tests draw `(graph, values)` from a seed and compare the reference evaluator with a lowered
 //! graph or with compiled kernels. The generator has its own numbers, so a seed means the same everywhere.
 
+mod attention;
 mod build;
 mod values;
 
 #[cfg(test)]
 mod tests;
 
+pub use attention::attention_graph;
 pub use build::graph;
 pub use values::values;
 

@@ -1,7 +1,7 @@
 //! Random graphs are valid, print and parse, and make some spikes.
 
 use super::values::is_robust;
-use super::{RandomOptions, graph, values};
+use super::{RandomOptions, attention_graph, graph, values};
 use crate::graph::Mode;
 use crate::interp::{Env, run};
 use crate::text::{parse, print};
@@ -25,6 +25,14 @@ proptest! {
         let parsed = parse(&text).unwrap();
         prop_assert_eq!(print(&parsed), text.clone());
         prop_assert_eq!(parse(&text).unwrap(), parsed);
+    }
+
+    #[test]
+    fn graphs_with_attention_are_valid(seed in any::<u64>(), options in options()) {
+        let graph = attention_graph(seed, options);
+        prop_assert!(verify(&graph).is_ok(), "{}", verify(&graph).unwrap_err());
+        let text = print(&graph);
+        prop_assert_eq!(print(&parse(&text).unwrap()), text);
     }
 
     #[test]
@@ -72,7 +80,8 @@ fn values_do_not_depend_on_anything_but_the_seed() {
 fn nearly_all_draws_keep_clear_of_thresholds() {
     let fragile = |seed: &u64| {
         let mode = if seed.is_multiple_of(2) { Mode::Infer } else { Mode::Train };
-        let graph = graph(*seed, RandomOptions { mode, ..RandomOptions::default() });
+        let make = if seed.is_multiple_of(3) { attention_graph } else { graph };
+        let graph = make(*seed, RandomOptions { mode, ..RandomOptions::default() });
         let env = Env { batch: 2, values: values(&graph, *seed, 2), smooth: false };
         !is_robust(&graph, &env)
     };

@@ -5,7 +5,8 @@
 //! An attribute that is not written has its default; one that does not exist is an error.
 
 use crate::op::{
-    Compare, Constant, Conv, Form, Learned, Lif, Norm, Op, Penalty, Pool, Reset, Save, Stats, Surrogate,
+    Attention, Compare, Constant, Conv, Form, Learned, Lif, Norm, Op, Order, Over, Penalty, Pool, Reset,
+    Save, Stats, Surrogate,
 };
 use crate::types::AxisName;
 use std::mem::discriminant;
@@ -54,6 +55,8 @@ pub fn of(op: &Op) -> Vec<(&'static str, String)> {
             smoothing => vec![("smoothing", float(smoothing))],
         },
         Op::Penalty(measure) | Op::PenaltyGrad(measure) => vec![("measure", penalty_text(*measure))],
+        Op::Attention(attention) | Op::AttentionGrad(attention) => attention_attributes(attention),
+        Op::ChannelSum(groups) => vec![("groups", groups.to_string())],
         Op::StepScale
         | Op::StepScaleGrad
         | Op::Linear
@@ -68,6 +71,9 @@ pub fn of(op: &Op) -> Vec<(&'static str, String)> {
         | Op::Relayout
         | Op::Pack
         | Op::Unpack
+        | Op::Mask
+        | Op::MaskNot
+        | Op::ChannelSpread
         | Op::Add
         | Op::Scan => Vec::new(),
     }
@@ -169,6 +175,25 @@ fn penalty_text(measure: Penalty) -> String {
     }
 }
 
+const ORDERS: [(&str, Order); 3] =
+    [("auto", Order::Auto), ("kv_first", Order::KvFirst), ("qk_first", Order::QkFirst)];
+
+fn attention_attributes(attention: &Attention) -> Vec<(&'static str, String)> {
+    let over = match attention.over {
+        Over::Space => "space".to_string(),
+        Over::Time => "time".to_string(),
+        Over::SpaceTime(chunk) => format!("space_time({chunk})"),
+    };
+    let order = ORDERS.iter().find(|(_, order)| *order == attention.order).map_or("", |(word, _)| word);
+    vec![
+        ("over", over),
+        ("causal", attention.causal.to_string()),
+        ("scale", float(attention.scale)),
+        ("order", order.to_string()),
+        ("heads", attention.heads.to_string()),
+    ]
+}
+
 fn axes(over: &[AxisName]) -> String {
     let names: Vec<String> = over.iter().map(AxisName::to_string).collect();
     format!("[{}]", names.join(" "))
@@ -242,6 +267,21 @@ impl Attributes {
         self.take("measure", Penalty::Mean, penalty, "mean, square(at), above(at) or below(at)")
     }
 
+    fn attention(&mut self) -> Result<Attention, String> {
+        let flag = |value: &Written| word(value)?.parse().ok();
+        let order = |value: &Written| {
+            let word = word(value)?;
+            ORDERS.iter().find(|(name, _)| *name == word).map(|(_, order)| *order)
+        };
+        Ok(Attention {
+            over: self.take("over", Over::Space, attention_over, "space, time or space_time(chunk)")?,
+            causal: self.take("causal", false, flag, "true or false")?,
+            scale: self.number("scale", 1.0)?,
+            order: self.take("order", Order::Auto, order, "auto, kv_first or qk_first")?,
+            heads: self.count("heads", 1)?,
+        })
+    }
+
     fn lif(&mut self) -> Result<Lif, String> {
         let d = LIF_DEFAULT;
         Ok(Lif {
@@ -291,6 +331,17 @@ fn over(value: &Written) -> Option<Vec<AxisName>> {
         .iter()
         .map(|word| AxisName::ALL.iter().find(|(_, text)| text == word).map(|(name, _)| *name))
         .collect()
+}
+
+fn attention_over(value: &Written) -> Option<Over> {
+    let Written::Call(name, chunk) = value else {
+        return match word(value)? {
+            "space" => Some(Over::Space),
+            "time" => Some(Over::Time),
+            _other => None,
+        };
+    };
+    if name == "space_time" { chunk.parse().ok().map(Over::SpaceTime) } else { None }
 }
 
 fn reset(value: &Written) -> Option<Reset> {
@@ -397,6 +448,12 @@ pub fn op(mnemonic: &str, mut with: Attributes) -> Result<Op, String> {
         "relayout" => Op::Relayout,
         "pack" => Op::Pack,
         "unpack" => Op::Unpack,
+        "attention" => Op::Attention(with.attention()?),
+        "attention.grad" => Op::AttentionGrad(with.attention()?),
+        "mask" => Op::Mask,
+        "mask.not" => Op::MaskNot,
+        "channel_sum" => Op::ChannelSum(with.count("groups", 1)?),
+        "channel_spread" => Op::ChannelSpread,
         "add" => Op::Add,
         "scale" => Op::Scale(with.number("by", 1.0)?),
         other => return Err(format!("there is no operation `{other}`")),

@@ -2,6 +2,7 @@
 //!
 //! - `stage.op`: the table lets the operation stand in this stage.
 //! - `stage.spikes`: in a packed graph only inputs are `spike`; other spikes are bits.
+//! - `stage.binary`: where products are masked, the operands whose bits choose what is added are spikes.
 //! - `stage.bits`: only operations that read bits directly have operands of bits.
 //! - `stage.channels`: in a packed graph every activation but the inputs has the channels innermost.
 
@@ -22,8 +23,21 @@ pub fn check(graph: &Graph, found: &mut Found) {
             found.inst_error("stage.op", inst, message);
         }
         bits(graph, found, inst);
+        if graph.stage >= Stage::Masked {
+            binary(graph, found, inst);
+        }
         if graph.stage == Stage::Packed {
             packed(graph, found, inst);
+        }
+    }
+}
+
+fn binary(graph: &Graph, found: &mut Found, inst: Inst) {
+    let data = graph.inst(inst);
+    for &arg in &data.args[data.op.binary_operands()] {
+        if !graph.ty(arg).elem.is_binary() {
+            let message = format!("%{} must be spikes for `{}`", graph.name(arg), data.op.info().mnemonic);
+            found.inst_error("stage.binary", inst, message);
         }
     }
 }

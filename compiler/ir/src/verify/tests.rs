@@ -237,3 +237,31 @@ fn learned_constants() {
     let scaled = format!("{head}%y : f32[T2 B C4] = step_scale %x, %b");
     breaks("", &scaled, "types.operand: needs the axes of f32[T2] in its scale, has f32[C4]");
 }
+
+#[test]
+fn attention_and_masks() {
+    let operands = "input %q : f32[T4 B C6] input %v : f32[T4 B C4] input %s : spike[T4 B C6]";
+    let attend = |q: &str, v: &str, attributes: &str| {
+        let axes = "f32[T4 B C6]";
+        format!("{operands} %o : {axes} = attention %{q}, %{q}, %{v} {{{attributes}}}")
+    };
+    for (attributes, message) in [
+        ("heads=4", "needs heads that divide 6 channels, has 4"),
+        ("heads=0", "needs heads that divide 6 channels, has 0"),
+        ("heads=3", "needs heads that divide 4 channels, has 3"),
+        ("over=space_time(3)", "needs a chunk that divides 4 timesteps, has 3"),
+    ] {
+        breaks("", &attend("q", "v", attributes), &format!("types.operand: {message}"));
+    }
+    let still = "input %x : spike[B C4] %o : i32[B C4] = attention %x, %x, %x {over=time}";
+    breaks("", still, "types.operand: needs the axis T in its queries");
+    breaks("stage=masked", &attend("q", "q", "heads=1"), "stage.binary: %q must be spikes for `attention`");
+    let mask = format!("{operands} %o : spike[T4 B C6] = mask %s, %v");
+    breaks("", &mask, "types.operand: needs a mask of axes of spike[T4 B C6], has f32[T4 B C4]");
+    let mask = format!("{operands} %o : f32[T4 B C6] = mask.not %s, %q");
+    breaks("stage=masked", &mask, "stage.binary: %q must be spikes for `mask.not`");
+    let sum = format!("{operands} %o : i32[T4 B C4] = channel_sum %s {{groups=4}}");
+    breaks("", &sum, "types.operand: needs groups that divide 6 channels, has 4");
+    let spread = format!("{operands} %o : f32[T4 B C6] = channel_spread %v");
+    breaks("", &spread, "types.operand: needs a result whose channels are a multiple of 4, has 6");
+}

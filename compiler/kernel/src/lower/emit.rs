@@ -91,6 +91,16 @@ impl Scope<'_> {
                 self.set_mask(k, data.results[0], n, mask);
                 return Ok(());
             }
+            Op::Mask | Op::MaskNot => {
+                let set = self.mask(data.args[1], frame);
+                let set = if data.op == Op::Mask { set } else { !set };
+                if self.is_bits(data.results[0]) {
+                    let mask = self.mask(data.args[0], frame).and(set);
+                    self.set_mask(k, data.results[0], n, mask);
+                    return Ok(());
+                }
+                set.select(arg(0), Row::constant(0.0, n))
+            }
             Op::LifFire(lif) => {
                 let mask = self.neuron(inst, lif, frame).fires(arg(0));
                 self.set_mask(k, data.results[0], n, mask);

@@ -9,11 +9,13 @@
 //! each image, then their sum in a fixed order), or a dense step. What depends on parameters alone goes to
 //! `prepare`; what follows the loss is the backward pass.
 
+mod attention;
 mod conv;
 mod emit;
 mod group;
 mod linear;
 mod loss;
+mod mask;
 mod neuron;
 mod norm;
 mod pool;
@@ -244,6 +246,11 @@ impl<'g> Lowering<'g> {
             Op::PenaltyGrad(measure) => loss::penalty_grad(self, inst, *measure),
             Op::Flatten | Op::Unflatten => shape::flatten(self, inst),
             Op::Relayout => shape::relayout(self, inst),
+            Op::Attention(attributes) => attention::forward(self, inst, attributes),
+            Op::AttentionGrad(attributes) => attention::grad(self, inst, attributes),
+            Op::Mask | Op::MaskNot => mask::mask(self, inst),
+            Op::ChannelSum(groups) => mask::channel_sum(self, inst, *groups),
+            Op::ChannelSpread => mask::channel_spread(self, inst),
             Op::Scan => group::scan(self, inst),
             Op::Conv2dMaskedAdd(_)
             | Op::LinearMaskedAdd

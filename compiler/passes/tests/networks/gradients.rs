@@ -110,3 +110,13 @@ fn gradients_of_random_graphs_are_slopes() {
         compare(&graph, Env { batch: 2, values, smooth: true }, seed);
     }
 }
+
+#[test]
+fn gradients_of_attention_and_masks_are_slopes() {
+    for seed in 0..20 {
+        let graph =
+            random::attention_graph(seed, RandomOptions { mode: Mode::Train, blocks: 1, smooth: true });
+        let values = random::values(&graph, seed, 2);
+        compare(&graph, Env { batch: 2, values, smooth: true }, seed);
+    }
+}

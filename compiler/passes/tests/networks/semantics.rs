@@ -72,6 +72,17 @@ fn random_graphs_keep_their_results() {
     }
 }
 
+#[test]
+fn attention_and_masks_keep_their_results() {
+    for mode in [Mode::Infer, Mode::Train] {
+        for seed in 0..80 {
+            let graph = random::attention_graph(seed, RandomOptions { mode, blocks: 2, smooth: false });
+            let values = random::values(&graph, seed, 2);
+            check(graph, &Env { batch: 2, values, smooth: false }, seed);
+        }
+    }
+}
+
 /// Every trained parameter of these networks reaches the loss, so each has a gradient.
 #[test]
 fn every_trained_parameter_has_a_gradient() {

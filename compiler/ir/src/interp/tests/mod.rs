@@ -1,5 +1,6 @@
 //! The evaluator against published numbers, finite differences and small cases worked by hand.
 
+mod attention;
 mod golden;
 mod learned;
 mod ops;

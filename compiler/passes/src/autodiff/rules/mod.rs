@@ -1,5 +1,6 @@
 //! The table of gradient rules, one for each operation that a logical training graph may hold.
 
+pub mod attention;
 pub mod conv;
 pub mod linear;
 pub mod neuron;
@@ -33,6 +34,11 @@ pub fn apply(sweep: &mut Sweep, step: &Step) {
         Op::Flatten => shape::flatten(sweep, step),
         Op::Unflatten => shape::unflatten(sweep, step),
         Op::Broadcast => shape::broadcast(sweep, step),
+        Op::Attention(attributes) => attention::attention(sweep, step, *attributes),
+        Op::Mask => attention::mask(sweep, step, false),
+        Op::MaskNot => attention::mask(sweep, step, true),
+        Op::ChannelSum(_) => attention::channel_sum(sweep, step),
+        Op::ChannelSpread => attention::channel_spread(sweep, step),
         Op::Add => pointwise::add(sweep, step),
         Op::Scale(by) => pointwise::scale(sweep, step, *by),
         // Its gradient is part of `bn.grad_input`, and running statistics carry none.
@@ -48,6 +54,7 @@ pub fn apply(sweep: &mut Sweep, step: &Step) {
         | Op::StepScaleGrad
         | Op::LifGrad(_)
         | Op::NeuronConstantGrad(_)
+        | Op::AttentionGrad(_)
         | Op::MaxPoolGrad(_)
         | Op::AvgPoolGrad(_)
         | Op::CrossEntropyGrad(_)
