@@ -7,6 +7,7 @@ use snnc_compiler::front::{self, Model, SourceMap};
 use snnc_compiler::{CompileError, Compiled, Mode, Options};
 use snnc_runtime::Session;
 use snnc_runtime::data::Dataset;
+use std::io::Read;
 use std::path::Path;
 
 /// A model with the sources it came from.
@@ -55,7 +56,14 @@ fn read(path: &Path) -> Result<String, String> {
             front::source::MAX_FILE
         ));
     }
-    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    // A device may have no end.
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(front::source::MAX_FILE as u64 + 1).read_to_end(&mut bytes))
+        .map_err(|error| error.to_string())?;
+    if too_large(bytes.len() as u64) {
+        return Err(format!("a model has at most {} bytes", front::source::MAX_FILE));
+    }
     String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())
 }
 

@@ -2,7 +2,6 @@
 
 use crate::failure::Failure;
 use serde_json::Value;
-use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -30,19 +29,7 @@ pub fn note(message: &str) {
 
 /// Writes a file: to a temporary name beside it, to the disk, then renamed. What was there stays until then.
 pub fn file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let name =
-        path.file_name().ok_or_else(|| Failure::File(format!("{} is not a file name", path.display())))?;
-    let mut temporary = name.to_os_string();
-    temporary.push(format!(".{}.part", std::process::id()));
-    let temporary = path.with_file_name(temporary);
-    let written = File::create(&temporary)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&temporary, path));
-    written.map_err(|error| {
-        // The first error is the one to tell.
-        let _ = fs::remove_file(&temporary);
-        Failure::File(format!("cannot write {}: {error}", path.display()))
-    })
+    Ok(snnc_runtime::checkpoint::write_atomically(path, bytes)?)
 }
 
 /// Fails early when a file could not be written at the end of a long computation.
@@ -64,6 +51,7 @@ pub fn writable(path: &Path) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_file_is_replaced_whole_and_nothing_is_left_beside_it() {
