@@ -1,0 +1,158 @@
+//! Reads batches ahead: while the kernels work on one, threads make the next.
+//!
+//! ```text
+//! loader 0:  batch 0 ────┐        batch 2 ────┐
+//! loader 1:      batch 1 ─┼───┐       batch 3 ─┼──
+//! trainer:             step 0  step 1      step 2 …
+//! ```
+//!
+//! Loader `i` of `n` makes the batches `i`, `i + n`, …, each of which is taken in its turn: what a step sees does not
+//! depend on the number of loaders.
+
+use crate::Error;
+use crate::data::Split;
+use crate::session::{check_sample, sample_len};
+use snnc_plan::InputSpec;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+/// More threads do not read a disk faster.
+const MOST: usize = 4;
+
+/// Samples one after the other, as the model's input has them.
+pub struct Batch {
+    /// Their classes.
+    pub labels: Vec<i32>,
+    values: Vec<f32>,
+    len: usize,
+}
+
+impl Batch {
+    /// Writes a sample.
+    pub fn write(&self, slot: usize, to: &mut [f32]) -> Result<(), Error> {
+        to.copy_from_slice(&self.values[slot * self.len..][..self.len]);
+        Ok(())
+    }
+}
+
+/// Which samples are read, and in what order.
+pub struct Source<'a> {
+    /// The samples.
+    pub split: &'a Split,
+    /// What they are called in messages: `training sample`.
+    pub what: &'static str,
+    /// What the model takes.
+    pub input: InputSpec,
+    /// Positions in the split.
+    pub order: &'a [usize],
+    /// Samples of a batch; the last one may be smaller.
+    pub batch: usize,
+    /// Threads that read.
+    pub loaders: usize,
+}
+
+/// Threads that read ahead for so many threads that compute.
+pub fn loaders(threads: usize) -> usize {
+    threads.clamp(1, MOST)
+}
+
+/// Bytes of the batches that are read ahead.
+pub fn bytes(batch: usize, len: usize, threads: usize) -> u64 {
+    (loaders(threads) as u64 + 1) * batch as u64 * len as u64 * 4
+}
+
+/// The batches, in order.
+pub struct Batches {
+    from: Vec<Receiver<Result<Batch, Error>>>,
+    next: usize,
+}
+
+impl Iterator for Batches {
+    type Item = Result<Batch, Error>;
+
+    /// Waits for the next batch; `None` after the last.
+    fn next(&mut self) -> Option<Result<Batch, Error>> {
+        let turn = self.next % self.from.len();
+        self.next += 1;
+        self.from[turn].recv().ok()
+    }
+}
+
+/// Calls `work` with the batches; when it returns, the loaders end.
+pub fn with_batches<R>(source: &Source<'_>, work: impl FnOnce(Batches) -> R) -> R {
+    let loaders = source.loaders.max(1);
+    thread::scope(|scope| {
+        let start = |loader: usize| {
+            // Nothing waits in the channel: a loader holds one batch until it is taken.
+            let (to, from) = sync_channel(0);
+            scope.spawn(move || load(source, loader, loaders, &to));
+            from
+        };
+        work(Batches { from: (0..loaders).map(start).collect(), next: 0 })
+    })
+}
+
+/// Every `loaders`-th batch from `loader` on, until nobody takes them or one fails.
+fn load(source: &Source<'_>, loader: usize, loaders: usize, to: &SyncSender<Result<Batch, Error>>) {
+    for part in source.order.chunks(source.batch.max(1)).skip(loader).step_by(loaders) {
+        let batch = read(source, part);
+        let failed = batch.is_err();
+        if to.send(batch).is_err() || failed {
+            return;
+        }
+    }
+}
+
+fn read(source: &Source<'_>, part: &[usize]) -> Result<Batch, Error> {
+    let len = sample_len(&source.input);
+    let mut values = vec![0.0; part.len() * len];
+    for (&index, to) in part.iter().zip(values.chunks_exact_mut(len.max(1))) {
+        source.split.write_sample(index, to)?;
+        check_sample(&source.input, source.what, index, to)?;
+    }
+    let labels = part.iter().map(|&index| source.split.labels()[index]).collect();
+    Ok(Batch { labels, values, len })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use snnc_plan::BufferId;
+
+    fn source<'a>(split: &'a Split, order: &'a [usize], loaders: usize) -> Source<'a> {
+        let (name, shape, buffer) = ("image".to_string(), vec![1, 8, 8], BufferId(0));
+        let input = InputSpec { name, shape, has_time: false, spikes: false, buffer };
+        Source { split, what: "training sample", input, order, batch: 7, loaders }
+    }
+
+    #[test]
+    fn batches_come_in_order_for_any_number_of_loaders() -> Result<(), Error> {
+        let split = crate::data::open("digits")?.train;
+        let order: Vec<usize> = (0..45).rev().collect();
+        for loaders in 1..5 {
+            let found = with_batches(&source(&split, &order, loaders), |batches| {
+                batches.collect::<Result<Vec<_>, _>>()
+            })?;
+            assert_eq!(found.iter().map(|b| b.labels.len()).collect::<Vec<_>>(), [7, 7, 7, 7, 7, 7, 3]);
+            let labels: Vec<i32> = found.iter().flat_map(|b| b.labels.clone()).collect();
+            assert_eq!(labels, order.iter().map(|&i| split.labels()[i]).collect::<Vec<_>>());
+            let (mut expected, mut image) = ([0.0; 64], [0.0; 64]);
+            split.write_sample(order[9], &mut expected)?;
+            found[1].write(2, &mut image)?;
+            assert_eq!(image, expected);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn who_stops_early_does_not_wait_and_a_fault_comes_in_its_turn() -> Result<(), Error> {
+        let split = crate::data::open("digits")?.train;
+        let order = [0, 1, 2, 3, 4, 5, 6, 1 << 40, 8, 9];
+        let mut seen =
+            with_batches(&source(&split, &order, 2), |batches| batches.take(2).collect::<Vec<_>>());
+        assert!(seen.pop().is_some_and(|batch| batch.is_err()));
+        assert!(seen.pop().is_some_and(|batch| batch.is_ok()));
+        assert!(with_batches(&source(&split, &[], 2), |mut batches| batches.next().is_none()));
+        Ok(())
+    }
+}
