@@ -14,8 +14,11 @@ const HEAD: f64 = 30.0;
 /// Colours that also those tell apart who do not see all of them (Okabe and Ito).
 const COLORS: [&str; 7] = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"];
 
-/// More lines than this are not named one by one.
-const NAMED: usize = 7;
+/// Where names take more letters than this, lines are not named one by one.
+const LETTERS: usize = 54;
+
+/// About the width of a letter.
+const LETTER: f64 = 5.8;
 
 /// Draws the records of a run.
 pub fn draw(title: &str, records: &[EpochRecord]) -> String {
@@ -170,19 +173,24 @@ fn curve(line: &Line, scale: &Scale, color: &str) -> String {
     }
 }
 
-/// Names of the lines, right-aligned above each other; where they are many, how many.
+/// Names of the lines beside the panel's title, away from the curves; where they are too many, how many.
 fn legend(lines: &[Line]) -> String {
-    let x = PANEL.0 - RIGHT - 4.0;
-    if lines.len() > NAMED {
-        let text = format!("{} layers (names as tooltips)", lines.len());
-        return format!("<text x=\"{x:.1}\" y=\"20\" text-anchor=\"end\" fill=\"#444444\">{text}</text>\n");
-    }
-    let row = |(at, (line, color)): (usize, (&Line, &&str))| {
-        let y = TOP + 12.0 + at as f64 * 14.0;
-        let name = escaped(&line.name);
-        format!("<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"end\" fill=\"{color}\">{name}</text>\n")
+    let letters: usize = lines.iter().map(|line| line.name.chars().count() + 2).sum();
+    let mut x = PANEL.0 - RIGHT;
+    let mut text = |name: &str, color: &str| {
+        let text = format!(
+            "<text x=\"{x:.1}\" y=\"20\" text-anchor=\"end\" fill=\"{color}\">{}</text>\n",
+            escaped(name)
+        );
+        x -= (name.chars().count() + 2) as f64 * LETTER;
+        text
     };
-    lines.iter().zip(COLORS.iter()).enumerate().map(row).collect()
+    if letters > LETTERS {
+        return text(&format!("{} layers (names as tooltips)", lines.len()), "#444444");
+    }
+    let colored: Vec<_> = lines.iter().zip(COLORS.iter().cycle()).collect();
+    // From the right, so the last comes first.
+    colored.into_iter().rev().map(|(line, color)| text(&line.name, color)).collect()
 }
 
 fn escaped(text: &str) -> String {

@@ -109,7 +109,8 @@ impl Run<'_> {
             };
             self.finish(record, &test, progress)?;
             last = Some(test);
-            if self.options.stop_after == Some(self.state.epoch - first) {
+            let stop = self.options.stop_after.is_some_and(|after| self.state.epoch - first >= after);
+            if stop && self.state.epoch < self.options.recipe.epochs {
                 return Err(Error::Interrupted);
             }
         }

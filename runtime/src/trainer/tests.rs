@@ -169,6 +169,37 @@ fn a_numbered_checkpoint_branches_off_into_another_folder() -> Result<(), Error>
 }
 
 #[test]
+fn a_long_epoch_is_saved_on_the_way() -> Result<(), Error> {
+    /// Looks at the last checkpoint after each step of the first epoch.
+    struct Watch(std::path::PathBuf, Vec<Option<u64>>);
+    impl Progress for Watch {
+        fn begin(&mut self, _title: &str, _samples: usize, _done: usize) {}
+        fn advance(&mut self, _pulse: &Pulse) {
+            let metadata = checkpoint::read_metadata(&self.0).unwrap_or_default();
+            self.1.push(metadata["step"].as_u64());
+        }
+        fn end(&mut self) {}
+        fn epoch(&mut self, _record: &EpochRecord, _epochs: usize) {}
+    }
+    let folder = Folder::new("long")?;
+    let asked = |out: &str, pause| TrainOptions {
+        out: Some(folder.file(out)),
+        save_pause: std::time::Duration::from_secs(pause),
+        limit: Some(256),
+        test_limit: Some(1),
+        ..options(1)
+    };
+    let data = crate::data::open("digits")?;
+    for (pause, seen) in [(0, [0, 1, 2, 3, 4]), (600, [0, 0, 0, 0, 0])] {
+        let (mut pair, out) = (pair(1)?, format!("run{pause}"));
+        let mut watch = Watch(folder.file(&out).join("last.safetensors"), Vec::new());
+        train(&mut pair.train, &mut pair.infer, &data, &asked(&out, pause), &mut watch)?;
+        assert_eq!(watch.1, seen.map(Some), "{pause}");
+    }
+    Ok(())
+}
+
+#[test]
 fn what_a_run_takes_is_known_before_it_begins() -> Result<(), Error> {
     let (mut pair, recipe) = (pair(1)?, options(2).recipe);
     let plans = (linear_model().train.plan, linear_model().infer.plan);
