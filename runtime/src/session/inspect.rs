@@ -44,18 +44,22 @@ impl Session {
     /// # Errors
     /// [`Error::Internal`] for a broken plan.
     pub fn grad_norms(&self) -> Result<(Vec<f64>, f64), Error> {
+        const CHUNK: usize = 1 << 14;
         let square = |part: &[f32]| part.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>();
-        self.workers.install(|| {
-            let (mut norms, mut total) = (Vec::new(), 0.0);
-            for spec in self.exe.plan.params.iter().filter(|spec| spec.role.is_trained()) {
-                let Some(grad) = spec.grad else { continue };
-                let values = self.values(grad, spec.len())?;
-                let sum = values.par_chunks(1 << 14).map(square).collect::<Vec<f64>>().iter().sum::<f64>();
-                norms.push(sum.sqrt());
-                total += sum;
-            }
-            Ok((norms, total.sqrt()))
-        })
+        let (mut norms, mut total) = (Vec::new(), 0.0);
+        for spec in self.exe.plan.params.iter().filter(|spec| spec.role.is_trained()) {
+            let Some(grad) = spec.grad else { continue };
+            let values = self.values(grad, spec.len())?;
+            // Waking a thread costs more than a short sum.
+            let parts = || Ok::<_, Error>(values.par_chunks(CHUNK).map(square).collect::<Vec<f64>>());
+            let sum = match values.len() > 4 * CHUNK {
+                true => self.workers.install(parts)?.iter().sum::<f64>(),
+                false => values.chunks(CHUNK).map(square).sum::<f64>(),
+            };
+            norms.push(sum.sqrt());
+            total += sum;
+        }
+        Ok((norms, total.sqrt()))
     }
 
     /// The mean over layers of the firing rates since the last [`Session::reset_rates`]; `None` without layers.
