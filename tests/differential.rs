@@ -6,10 +6,11 @@
 use snnc_compiler::plan::Recipe;
 use snnc_compiler::{Mode, Options, compile_graph};
 use snnc_ir::interp::{Env, Tensor, run};
-use snnc_ir::random::{RandomOptions, graph, values};
-use snnc_ir::{AxisName, Graph, Value};
+use snnc_ir::random::{RandomOptions, attention_graph, graph, values};
+use snnc_ir::{AxisName, Graph, InstData, Op, Over, Value};
 use snnc_runtime::Session;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 
 /// A session of a graph with parameters and inputs set.
 fn session(graph: &Graph, given: &HashMap<String, Tensor>, batch: usize, threads: usize) -> Session {
@@ -66,14 +67,15 @@ fn oracle(graph: &Graph, given: &HashMap<String, Tensor>, batch: usize) -> (Grap
     (whole, results)
 }
 
-fn check(seed: u64, mode: Mode, batch: usize) {
-    let graph = graph(seed, RandomOptions { mode, blocks: 1 + (seed % 4) as usize, smooth: false });
+/// Compiles and runs a graph of this seed, and compares whatever the machine code leaves with the oracle.
+fn check(graph: Graph, seed: u64, batch: usize) {
+    let mode = graph.mode;
     let given = values(&graph, seed, batch);
     let (whole, expected) = oracle(&graph, &given, batch);
     let of = |value: Value| &expected[whole.name(value)].data;
     let mut session = session(&graph, &given, batch, 1 + (seed % 2) as usize);
     session.run_forward().expect("forward");
-    let what = |part: &str| format!("seed {seed} {mode:?} {part}");
+    let what = |part: &str| format!("{} {mode:?} {part}", graph.name);
     close(&what("logits"), session.logits().expect("logits"), of(whole.outputs[0]), 2e-5);
     let logits = session.logits().expect("logits").to_vec();
     if mode == Mode::Infer {
@@ -97,12 +99,65 @@ fn check(seed: u64, mode: Mode, batch: usize) {
     }
 }
 
+fn options(seed: u64, mode: Mode) -> RandomOptions {
+    RandomOptions { mode, blocks: 1 + (seed % 4) as usize, smooth: false }
+}
+
 #[test]
 fn random_networks_infer_as_the_interpreter_does() {
-    (0..60).for_each(|seed| check(seed, Mode::Infer, 1 + (seed % 3) as usize));
+    (0..60).for_each(|seed| check(graph(seed, options(seed, Mode::Infer)), seed, 1 + (seed % 3) as usize));
 }
 
 #[test]
 fn random_networks_have_the_interpreters_gradients() {
-    (100..180).for_each(|seed| check(seed, Mode::Train, 2 + (seed % 3) as usize));
+    (100..180).for_each(|seed| check(graph(seed, options(seed, Mode::Train)), seed, 2 + (seed % 3) as usize));
+}
+
+#[test]
+fn random_attention_infers_as_the_interpreter_does() {
+    attention_seeds(0..120, Mode::Infer);
+}
+
+#[test]
+fn random_attention_has_the_interpreters_gradients() {
+    attention_seeds(300..420, Mode::Train);
+}
+
+/// Checks graphs with attention and masks, and that every kind of both was among them.
+fn attention_seeds(seeds: Range<u64>, mode: Mode) {
+    let mut found = BTreeSet::new();
+    for seed in seeds {
+        let graph =
+            attention_graph(seed, RandomOptions { blocks: 1 + (seed % 2) as usize, ..options(seed, mode) });
+        found.extend(graph.body.iter().flat_map(|&inst| kinds(&graph, graph.inst(inst))));
+        check(graph, seed, 1 + (seed % 3) as usize);
+    }
+    let overs = ["space", "time", "chunks", "whole"];
+    let ordered = |over| ["Auto", "KvFirst", "QkFirst", "causal"].map(|kind| format!("{over} {kind}"));
+    let masks = ["mask", "mask.not", "channel_sum"].map(String::from);
+    let missing: Vec<String> =
+        overs.into_iter().flat_map(ordered).chain(masks).filter(|kind| !found.contains(kind)).collect();
+    assert!(missing.is_empty(), "no seed has {missing:?}");
+}
+
+/// What kinds of attention or masks an operation is, counted where it runs over more than one timestep.
+fn kinds(graph: &Graph, data: &InstData) -> Vec<String> {
+    let attention = match &data.op {
+        Op::Attention(attention) => attention,
+        Op::Mask | Op::MaskNot | Op::ChannelSum(_) => return vec![data.op.info().mnemonic.to_string()],
+        _other => return Vec::new(),
+    };
+    let steps = graph.ty(data.args[0]).extent(AxisName::T);
+    let over = match attention.over {
+        Over::Space => "space",
+        Over::Time => "time",
+        Over::SpaceTime(chunk) if chunk == steps => "whole",
+        Over::SpaceTime(_) => "chunks",
+    };
+    let causal = attention.causal.then(|| format!("{over} causal"));
+    if steps < 2 {
+        Vec::new()
+    } else {
+        causal.into_iter().chain([format!("{over} {:?}", attention.order)]).collect()
+    }
 }

@@ -94,11 +94,11 @@ fn neuron_is_robust(
     let operand = |&arg: &Value| (graph.ty(arg), values[graph.name(arg)].data.as_slice());
     let args: Vec<(&Type, &[f64])> = data.args.iter().map(operand).collect();
     let edge = f64::from(lif.surrogate.edge());
-    // Learned constants are not on the lattice.
-    let fixed = args.len() == 1;
-    crate::interp::excess(&data.op, lif, &args, batch).into_iter().zip(args[0].1).all(|(u, x)| {
+    // Learned constants are not on the lattice; nor is what batch statistics scale, though single elements may be.
+    let exact = args.len() == 1 && args[0].1.iter().all(|&x| is_exact(x));
+    crate::interp::excess(&data.op, lif, &args, batch).into_iter().all(|u| {
         let clear = u.abs() > MARGIN && (u.abs() - edge).abs() > MARGIN;
-        clear || (fixed && is_exact(u) && is_exact(*x))
+        clear || (exact && is_exact(u))
     })
 }
 
