@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod emit;
+pub mod gradcheck;
 mod recipe;
 mod report;
 
