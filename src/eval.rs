@@ -16,7 +16,7 @@ pub fn run(args: &EvalArgs, as_json: bool) -> Result<(), Failure> {
     let mut session = model::session(&loaded, Mode::Infer, limit(args.batch), samples, args.threads.count())?;
     model::fits(&data, &session)?;
     checkpoint::load(&args.weights, &mut session)?;
-    let mut progress = progress::for_stderr(Default::default(), progress::PAUSE);
+    let mut progress = progress::for_stderr();
     let result = snnc_runtime::evaluate(&mut session, &data.test, limit(args.limit), progress.as_mut())?;
     if as_json { output::json(&json!(result)) } else { output::text(&text(&result)) }
 }

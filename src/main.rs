@@ -8,9 +8,11 @@
 mod check;
 mod cli;
 mod compile;
+mod energy;
 mod eval;
 mod failure;
 mod grad;
+mod gradcheck;
 mod infer;
 mod init;
 mod model;
@@ -46,8 +48,10 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Train(args) => train::run(args, cli.json),
         Command::Plot(args) => plot::run(args, cli.json),
         Command::Eval(args) => eval::run(args, cli.json),
+        Command::Energy(args) => energy::run(args, cli.json),
         Command::Infer(args) => infer::run(args, cli.json),
         Command::Grad(args) => grad::run(args, cli.json),
+        Command::Gradcheck(args) => gradcheck::run(args, cli.json),
         Command::Init(args) => init::run(args, cli.json),
     }
 }

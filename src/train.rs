@@ -36,7 +36,7 @@ pub fn run(args: &TrainArgs, as_json: bool) -> Result<(), Failure> {
         train.threads(),
         out.display()
     ));
-    let mut progress = progress::for_stderr(stop, Duration::from_secs(args.log_seconds.into()));
+    let mut progress = progress::for_run(stop, Duration::from_secs(args.log_seconds.into()));
     let result = snnc_runtime::train(&mut train, &mut infer, &data, &options, progress.as_mut());
     if let Err(Error::Interrupted) = &result {
         let (file, out) = (args.model.file.display(), out.display());

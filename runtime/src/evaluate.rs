@@ -62,7 +62,7 @@ pub fn evaluate(
     };
     session.reset_rates();
     session.watch_neurons(true);
-    progress.begin("test", samples, 0);
+    progress.begin("test", samples);
     let (tally, neuron_rates) = with_batches(&source, |batches| pass(session, batches, progress))?;
     progress.end();
     Ok(Evaluation {

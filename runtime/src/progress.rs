@@ -8,12 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Between two lines, where nothing else is asked for.
-pub const PAUSE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// Is told how a run goes on, and may stop it.
 pub trait Progress {
-    /// A pass over `samples` samples begins (`epoch 3/10`, `test`), of which `done` were done before.
-    fn begin(&mut self, title: &str, samples: usize, done: usize);
+    /// A pass over `samples` samples begins: `epoch 3/10`, `test`.
+    fn begin(&mut self, title: &str, samples: usize);
+    /// So many of them were done before.
+    fn skip(&mut self, _done: usize) {}
     /// So far in this pass.
     fn advance(&mut self, pulse: &Pulse);
     /// The pass is over.
@@ -33,15 +35,19 @@ pub trait Progress {
 pub struct Silent;
 
 impl Progress for Silent {
-    fn begin(&mut self, _title: &str, _samples: usize, _done: usize) {}
+    fn begin(&mut self, _title: &str, _samples: usize) {}
     fn advance(&mut self, _pulse: &Pulse) {}
     fn end(&mut self) {}
     fn epoch(&mut self, _record: &EpochRecord, _epochs: usize) {}
 }
 
-/// What fits stderr: [`Bar`] on a terminal, else [`Lines`] with `pause` between them. The run stops after a step that
-/// finds `stop` set.
-pub fn for_stderr(stop: Arc<AtomicBool>, pause: Duration) -> Box<dyn Progress> {
+/// What fits stderr: [`Bar`] on a terminal, else [`Lines`].
+pub fn for_stderr() -> Box<dyn Progress> {
+    for_run(Arc::default(), PAUSE)
+}
+
+/// The same with `pause` between lines, for a run that stops after a step that finds `stop` set.
+pub fn for_run(stop: Arc<AtomicBool>, pause: Duration) -> Box<dyn Progress> {
     if std::io::stderr().is_terminal() {
         Box::new(Bar { bar: None, clock: Clock::default(), table: Table::default(), stop })
     } else {
@@ -134,8 +140,8 @@ impl Default for Clock {
 }
 
 impl Clock {
-    fn begin(&mut self, samples: usize, done: usize) {
-        (self.start, self.samples, self.done) = (Instant::now(), samples, done);
+    fn begin(&mut self, samples: usize) {
+        (self.start, self.samples, self.done) = (Instant::now(), samples, 0);
     }
 
     fn epoch(&mut self, record: &EpochRecord, epochs: usize) {
@@ -184,14 +190,18 @@ pub struct Bar {
 }
 
 impl Progress for Bar {
-    fn begin(&mut self, title: &str, samples: usize, done: usize) {
+    fn begin(&mut self, title: &str, samples: usize) {
         let bar = ProgressBar::with_draw_target(Some(samples as u64), ProgressDrawTarget::stderr());
         if let Ok(style) = ProgressStyle::with_template("{prefix} [{bar:20}] {pos}/{len} {wide_msg}") {
             bar.set_style(style);
         }
         bar.set_prefix(title.to_string());
         self.bar = Some(bar);
-        self.clock.begin(samples, done);
+        self.clock.begin(samples);
+    }
+
+    fn skip(&mut self, done: usize) {
+        self.clock.done = done;
     }
 
     fn advance(&mut self, pulse: &Pulse) {
@@ -253,9 +263,13 @@ impl<W: Write> Lines<W> {
 }
 
 impl<W: Write> Progress for Lines<W> {
-    fn begin(&mut self, title: &str, samples: usize, done: usize) {
+    fn begin(&mut self, title: &str, samples: usize) {
         self.title = title.to_string();
-        self.clock.begin(samples, done);
+        self.clock.begin(samples);
+    }
+
+    fn skip(&mut self, done: usize) {
+        self.clock.done = done;
     }
 
     fn advance(&mut self, pulse: &Pulse) {
@@ -338,7 +352,8 @@ mod tests {
     #[test]
     fn a_pass_is_told_with_its_rate_and_the_time_left() {
         let mut clock = Clock::default();
-        clock.begin(100, 40);
+        clock.begin(100);
+        clock.done = 40;
         clock.start -= Duration::from_secs(10);
         clock.epoch(&EpochRecord { epoch: 1, seconds: 60.0, ..EpochRecord::default() }, 4);
         let pulse = Pulse {

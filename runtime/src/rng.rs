@@ -10,6 +10,8 @@ pub enum Purpose {
     Shuffle,
     /// Test data.
     Test,
+    /// Samples that gradients are checked on; the key is the sample.
+    Check,
 }
 
 impl Purpose {
@@ -18,6 +20,7 @@ impl Purpose {
             Purpose::Init => 1,
             Purpose::Shuffle => 2,
             Purpose::Test => 3,
+            Purpose::Check => 4,
         }
     }
 }

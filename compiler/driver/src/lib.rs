@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod emit;
+pub mod gradcheck;
 mod recipe;
 mod report;
 
@@ -39,12 +40,14 @@ pub struct Options {
     pub emit: Vec<Emit>,
     /// Whether to verify the graph after each pass; debug builds always do.
     pub verify: bool,
+    /// Whether what products and attentions read is kept to be counted ([`plan::Plan::taps`]).
+    pub taps: bool,
 }
 
 impl Options {
     /// Plain compilation for a mode.
     pub fn new(mode: Mode) -> Options {
-        Options { mode, skip: Vec::new(), emit: Vec::new(), verify: false }
+        Options { mode, skip: Vec::new(), emit: Vec::new(), verify: false, taps: false }
     }
 }
 
@@ -147,7 +150,8 @@ fn finish(
             PipelineError::Broken { .. } => internal(error.to_string()),
         })?;
     shown.graph(&graph);
-    let (plan, kernels) = snnc_kernel::lower(&graph, recipe).map_err(|error| internal(error.to_string()))?;
+    let (plan, kernels) =
+        snnc_kernel::lower(&graph, recipe, options.taps).map_err(|error| internal(error.to_string()))?;
     let code =
         snnc_codegen::compile(&kernels, &shown.codegen()).map_err(|error| internal(error.to_string()))?;
     let records = records(&plan, &kernels, &code);

@@ -134,7 +134,8 @@ impl Run<'_> {
             loaders: loader::loaders(self.train.threads()),
         };
         self.train.reset_rates();
-        progress.begin(&format!("epoch {}/{}", epoch + 1, self.options.recipe.epochs), samples, done);
+        progress.begin(&format!("epoch {}/{}", epoch + 1, self.options.recipe.epochs), samples);
+        progress.skip(done);
         let times = with_batches(&source, |batches| self.steps(batches, progress))?;
         progress.end();
         Ok((samples - done, times))

@@ -134,7 +134,7 @@ struct StopAfter {
 }
 
 impl Progress for StopAfter {
-    fn begin(&mut self, _title: &str, _samples: usize, _done: usize) {}
+    fn begin(&mut self, _title: &str, _samples: usize) {}
     fn advance(&mut self, _pulse: &Pulse) {
         self.done += 1;
     }
@@ -173,7 +173,7 @@ fn a_long_epoch_is_saved_on_the_way() -> Result<(), Error> {
     /// Looks at the last checkpoint after each step of the first epoch.
     struct Watch(std::path::PathBuf, Vec<Option<u64>>);
     impl Progress for Watch {
-        fn begin(&mut self, _title: &str, _samples: usize, _done: usize) {}
+        fn begin(&mut self, _title: &str, _samples: usize) {}
         fn advance(&mut self, _pulse: &Pulse) {
             let metadata = checkpoint::read_metadata(&self.0).unwrap_or_default();
             self.1.push(metadata["step"].as_u64());
