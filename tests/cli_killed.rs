@@ -77,6 +77,7 @@ fn the_second_signal_stops_at_once() {
         spawn(&["--out", &out, "-D", "width=96", "-D", "steps=32", "--batch", "1024", "--epochs", "1"]);
     wait_for(&mut child, &folder.path().join("run/log.jsonl"), "\"event\":\"begin\"");
     std::thread::sleep(Duration::from_millis(100));
+    snnc(&["train", MODEL, "--resume", &out]).fails(1, &["another process is at work on", "help"]);
     signal(&child, "-INT");
     std::thread::sleep(Duration::from_millis(100));
     assert!(child.try_wait().expect("its state").is_none(), "the step was over too soon to tell");

@@ -59,8 +59,14 @@ fn a_run_may_be_given_more_epochs() {
     run("parts", &["--epochs", "2"]).succeeds();
     let done = snnc(&["train", &model, "--resume", &folder.file("parts")]);
     assert!(done.succeeds().stderr.contains("the run had its 2 epochs"), "{}", done.stderr);
+    assert!(!done.stderr.contains("text is not that of the run"), "{}", done.stderr);
     snnc(&["train", &model, "--resume", &folder.file("parts"), "--epochs", "4"]).succeeds();
     assert_eq!(bytes(&folder, "parts/last.safetensors"), bytes(&folder, "whole/last.safetensors"));
+    // Another model of the same parameters is another run.
+    let changed = text.replace("decay: 0.5", "decay: 0.6");
+    let changed = folder.write("changed.snn", changed);
+    let other = snnc(&["train", &changed, "--resume", &folder.file("parts"), "--epochs", "4"]);
+    assert!(other.succeeds().stderr.contains("the model's text is not that of the run"), "{}", other.stderr);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::dense::Context;
 use crate::metrics::Histogram;
 use crate::profile::Phase;
 use rayon::prelude::*;
-use snnc_plan::{BufferId, ElemKind, Plan, Step};
+use snnc_plan::{BufferId, ElemKind, ParamSpec, Plan, PlanMode, Step};
 
 /// Spikes of each neuron of each layer, while they are watched.
 pub(super) struct Watch {
@@ -108,7 +108,9 @@ impl Session {
     /// # Errors
     /// [`Error::Internal`] for a broken plan.
     pub fn first_not_finite(&mut self, backward: bool) -> Result<Option<String>, Error> {
-        for spec in &self.exe.plan.params {
+        // In training nothing is computed from running statistics: they show what went wrong elsewhere.
+        let is_read = |spec: &&ParamSpec| self.exe.plan.mode == PlanMode::Infer || spec.role.is_trained();
+        for spec in self.exe.plan.params.iter().filter(is_read) {
             if !self.values(spec.buffer, spec.len())?.iter().all(|v| v.is_finite()) {
                 return Ok(Some(format!("parameter `{}`", spec.name)));
             }

@@ -200,3 +200,16 @@ fn step(train: &mut Session, data: &Dataset, options: &TrainOptions) -> Result<T
     times.update = lap.seconds();
     Ok(times)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::fewer_timesteps;
+
+    #[test]
+    fn timesteps_that_would_fit_are_told() {
+        // A sample takes 80, or 20 a timestep; 50 are left beside what the run takes in any case.
+        assert!(fewer_timesteps(4, 180, 100, 150).contains("with about 2 of 4 timesteps"));
+        assert!(fewer_timesteps(4, 180, 100, 110).contains("smaller layers or a larger machine"));
+        assert!(fewer_timesteps(4, 180, 100, 50).contains("smaller layers or a larger machine"));
+    }
+}

@@ -21,8 +21,8 @@ use crate::tensorboard::Events;
 use crate::{Error, checkpoint, environment};
 use serde_json::{Value, json};
 use snnc_plan::Optimizer;
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 /// The checkpoint that a run resumes from.
@@ -55,17 +55,13 @@ impl RunFolder {
             let help = "give a new folder with `--out`: the run's own goes on from its last checkpoint";
             return Err(Error::User(format!("{} would lose later epochs\n  help: {help}", path.display())));
         }
+        let log = open_log(&path.join("log.jsonl"))?;
         remove_leftovers(path);
         let lines = from.map_or(Ok(Vec::new()), |from| lines(&from.join(METRICS), run.state.epoch))?;
         if let Some(from) = from.filter(|_| !in_place) {
             take_best(from, path, run.state.epoch)?;
         }
-        let mut folder = RunFolder {
-            lines,
-            log: open_log(&path.join("log.jsonl"))?,
-            events: Events::create(path)?,
-            path: path.to_path_buf(),
-        };
+        let mut folder = RunFolder { lines, log, events: Events::create(path)?, path: path.to_path_buf() };
         folder.describe(run)?;
         folder.write_metrics()?;
         let event = if from.is_some() { "resume" } else { "begin" };
@@ -199,12 +195,23 @@ fn take_best(from: &Path, to: &Path, epoch: usize) -> Result<(), Error> {
     checkpoint::write_atomically(&to.join(BEST), &bytes)
 }
 
-/// Opens the log to add lines; a line that a killed run left unfinished is ended.
+/// Opens the log to add lines, for this process alone; a line that a killed run left unfinished is ended.
 fn open_log(path: &Path) -> Result<File, Error> {
-    let unfinished = std::fs::read(path).is_ok_and(|bytes| bytes.last().is_some_and(|&last| last != b'\n'));
-    let mut file =
-        OpenOptions::new().create(true).append(true).open(path).map_err(|e| Error::io(path, "create", e))?;
-    if unfinished {
+    let mut file = OpenOptions::new()
+        .create(true)
+        .read(true)
+        .append(true)
+        .open(path)
+        .map_err(|e| Error::io(path, "create", e))?;
+    // The system gives the lock back when the process ends, however it ends. Not every file system has locks.
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        let folder = path.parent().unwrap_or(path).display();
+        let help = "wait for it, stop it, or give another folder with `--out`";
+        return Err(Error::User(format!("another process is at work on {folder}\n  help: {help}")));
+    }
+    let mut text = Vec::new();
+    file.read_to_end(&mut text).map_err(|e| Error::io(path, "read", e))?;
+    if text.last().is_some_and(|&last| last != b'\n') {
         file.write_all(b"\n").map_err(|e| Error::io(path, "write", e))?;
     }
     Ok(file)
