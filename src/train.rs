@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use snnc_compiler::plan::Recipe;
 use snnc_compiler::{Mode, Options};
 use snnc_runtime::data::{self, Dataset};
-use snnc_runtime::{Budget, DryRun, Error, Session, TrainOptions, TrainReport, progress};
+use snnc_runtime::{Budget, DryRun, Error, Session, Times, TrainOptions, TrainReport, progress};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -167,12 +167,14 @@ fn mebibytes(bytes: u64) -> f64 {
 }
 
 fn text(report: &TrainReport, seconds: f64, out: &Path) -> String {
+    let times = report.history.iter().fold(Times::default(), |all, record| all + record.times);
     format!(
-        "{} epochs in {seconds:.1} s, {:.0} images/s, {:.1} MiB, weights in {}\ntest accuracy {:.2} % (loss {:.4}, {} samples)\n",
+        "{} epochs in {seconds:.1} s, {:.0} images/s, {:.1} MiB, weights in {}\ntime of training: {}\ntest accuracy {:.2} % (loss {:.4}, {} samples)\n",
         report.epochs,
         report.train_images_per_second,
         mebibytes(report.train_peak_bytes),
         out.join("last.safetensors").display(),
+        times.split(),
         report.last.test_accuracy * 100.0,
         report.last.test_loss,
         report.last.samples,

@@ -117,6 +117,19 @@ impl Times {
     }
 }
 
+impl std::ops::Add for Times {
+    type Output = Times;
+
+    fn add(self, other: Times) -> Times {
+        Times {
+            data: self.data + other.data,
+            forward: self.forward + other.forward,
+            backward: self.backward + other.backward,
+            update: self.update + other.update,
+        }
+    }
+}
+
 /// How far a pass over samples is.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Pulse {
