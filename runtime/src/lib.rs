@@ -19,6 +19,7 @@ mod call;
 pub mod checkpoint;
 pub mod data;
 mod dense;
+mod encode;
 mod error;
 mod evaluate;
 mod gradient;
@@ -38,6 +39,7 @@ mod workers;
 #[cfg(test)]
 mod testing;
 
+pub use encode::Draws;
 pub use error::Error;
 pub use evaluate::{Evaluation, evaluate, predict};
 pub use gradient::differentiate;

@@ -8,6 +8,8 @@ pub enum Purpose {
     Init,
     /// Order of the samples; the key is the epoch.
     Shuffle,
+    /// Spikes of an encoded sample; the key is the pass and the sample.
+    Encode,
     /// Test data.
     Test,
 }
@@ -18,6 +20,8 @@ impl Purpose {
             Purpose::Init => 1,
             Purpose::Shuffle => 2,
             Purpose::Test => 3,
+            // Apart from the others, so that the numbers of old runs stay.
+            Purpose::Encode => 16,
         }
     }
 }

@@ -150,6 +150,7 @@ fn in_words(rule: Rule) -> &'static str {
         Rule::network => "a network",
         Rule::timesteps => "the timesteps",
         Rule::input => "an input",
+        Rule::encoder => "an encoder",
         Rule::train => "a train block",
         Rule::field => "a field",
         Rule::expr
