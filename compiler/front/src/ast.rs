@@ -112,6 +112,8 @@ pub struct Network {
     pub timesteps: Vec<Expr>,
     /// Each `input` that is written; one is expected.
     pub inputs: Vec<Input>,
+    /// What is to be proved of it: `spike_driven`.
+    pub requires: Vec<Name>,
     /// What it computes.
     pub body: Body,
 }

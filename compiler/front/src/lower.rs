@@ -73,6 +73,18 @@ impl Lowering<'_> {
             Layer::AvgPool(pool) => Op::AvgPool(*pool),
             Layer::Flatten => Op::Flatten,
             Layer::Add => Op::Add,
+            Layer::Attention(attention) => Op::Attention(*attention),
+            Layer::Mask { not } => {
+                if *not {
+                    Op::MaskNot
+                } else {
+                    Op::Mask
+                }
+            }
+            Layer::SumSpace => Op::Sum(vec![AxisName::H, AxisName::W]),
+            Layer::SumTime => Op::Sum(vec![AxisName::T]),
+            Layer::SumChannels(groups) => Op::ChannelSum(*groups),
+            Layer::StepGate => return self.step_scale(node, args[0], ty),
             Layer::Mean => Op::Mean(vec![AxisName::T]),
         };
         self.graph.push(&node.path, op, &args, ty)

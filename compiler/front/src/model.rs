@@ -4,7 +4,7 @@ use crate::diagnostic::Diagnostic;
 use crate::shape::{Activation, Kind, Shape};
 use crate::span::Span;
 use serde::Serialize;
-use snnc_ir::{Constant, Conv, Form, Lif, Pool};
+use snnc_ir::{Attention, Constant, Conv, Form, Lif, Pool};
 use std::fmt;
 
 /// A checked model.
@@ -178,6 +178,21 @@ pub enum Layer {
     Flatten,
     /// A sum of two tensors.
     Add,
+    /// Attention between spikes: queries, keys, values.
+    Attention(Attention),
+    /// The first tensor where the second one, spikes, fires; with `not`, where it does not.
+    Mask {
+        /// Whether silence lets through.
+        not: bool,
+    },
+    /// The sum over rows and columns.
+    SumSpace,
+    /// The sum over time.
+    SumTime,
+    /// The sum over each of so many groups of successive channels.
+    SumChannels(usize),
+    /// Each timestep times a trained number.
+    StepGate,
     /// The mean over time.
     Mean,
 }
@@ -196,6 +211,11 @@ impl Layer {
             Layer::AvgPool(_) => "avg_pool",
             Layer::Flatten => "flatten",
             Layer::Add => "add",
+            Layer::Attention(_) => "attention",
+            Layer::Mask { not: false } => "and",
+            Layer::Mask { not: true } => "and_not",
+            Layer::SumSpace | Layer::SumTime | Layer::SumChannels(_) => "sum",
+            Layer::StepGate => "step_gate",
             Layer::Mean => "mean",
         }
     }
@@ -388,12 +408,18 @@ impl Model {
                 let each = if neuron.per_channel { fan_in } else { 1 };
                 neuron.trained.len() as u64 * each
             }
+            Layer::StepGate => self.timesteps as u64,
             Layer::Input
             | Layer::Broadcast
             | Layer::MaxPool(_)
             | Layer::AvgPool(_)
             | Layer::Flatten
             | Layer::Add
+            | Layer::Attention(_)
+            | Layer::Mask { .. }
+            | Layer::SumSpace
+            | Layer::SumTime
+            | Layer::SumChannels(_)
             | Layer::Mean => 0,
         }
     }
@@ -414,6 +440,12 @@ impl Model {
             | Layer::AvgPool(_)
             | Layer::Flatten
             | Layer::Add
+            | Layer::Attention(_)
+            | Layer::Mask { .. }
+            | Layer::SumSpace
+            | Layer::SumTime
+            | Layer::SumChannels(_)
+            | Layer::StepGate
             | Layer::Mean => 0,
         }
     }
@@ -466,7 +498,23 @@ struct Constants<'a>(&'a Layer);
 impl fmt::Display for Constants<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Layer::Input | Layer::Broadcast | Layer::Flatten | Layer::Add | Layer::Mean => Ok(()),
+            Layer::Input
+            | Layer::Broadcast
+            | Layer::Flatten
+            | Layer::Add
+            | Layer::Mask { .. }
+            | Layer::SumSpace
+            | Layer::SumTime
+            | Layer::StepGate
+            | Layer::Mean => Ok(()),
+            Layer::SumChannels(groups) => write!(f, " {{groups={groups}}}"),
+            Layer::Attention(attention) => {
+                let Attention { over, causal, scale, order, heads } = attention;
+                write!(
+                    f,
+                    " {{over={over:?}, causal={causal}, scale={scale}, order={order:?}, heads={heads}}}"
+                )
+            }
             Layer::Conv { kernel, geometry, bias, .. } => {
                 let Conv { stride, pad } = geometry;
                 write!(f, " {{kernel={kernel}, stride={stride}, pad={pad}, bias={bias}}}")

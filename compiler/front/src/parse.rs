@@ -121,14 +121,16 @@ impl Builder<'_> {
     fn network<'p>(&mut self, parts: impl Iterator<Item = Pair<'p, Rule>>) -> Network {
         let mut parts = parts.peekable();
         let name = self.name(parts.next().expect(PROMISED));
-        let (mut timesteps, mut inputs) = (Vec::new(), Vec::new());
-        while let Some(pair) = parts.next_if(|pair| matches!(pair.as_rule(), Rule::timesteps | Rule::input)) {
+        let (mut timesteps, mut inputs, mut requires) = (Vec::new(), Vec::new(), Vec::new());
+        let head = |rule| matches!(rule, Rule::timesteps | Rule::input | Rule::require);
+        while let Some(pair) = parts.next_if(|pair| head(pair.as_rule())) {
             match pair.as_rule() {
                 Rule::timesteps => timesteps.push(self.expr(inner(pair).next().expect(PROMISED))),
+                Rule::require => requires.push(self.name(inner(pair).next().expect(PROMISED))),
                 _ => inputs.push(self.input(pair)),
             }
         }
-        Network { name, timesteps, inputs, body: self.body(parts) }
+        Network { name, timesteps, inputs, requires, body: self.body(parts) }
     }
 
     fn input(&mut self, pair: Pair<'_, Rule>) -> Input {
