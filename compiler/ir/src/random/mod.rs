@@ -12,7 +12,7 @@ mod tests;
 
 pub use attention::attention_graph;
 pub use build::graph;
-pub use values::values;
+pub use values::{real_values, values};
 
 use crate::graph::Mode;
 
