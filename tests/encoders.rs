@@ -9,9 +9,10 @@ mod compiled;
 use command::{Folder, floats, images, labels, read_floats, snnc};
 use compiled::session_of;
 use snnc_compiler::Mode;
-use snnc_compiler::plan::Recipe;
-use snnc_runtime::progress::Silent;
-use snnc_runtime::{Draws, Session, TrainOptions, data, train};
+use snnc_compiler::plan::{Optimizer, Recipe};
+use snnc_runtime::checkpoint::{Tensor, write_tensors};
+use snnc_runtime::progress::{Progress, Silent};
+use snnc_runtime::{Draws, EpochRecord, Session, Tally, TrainOptions, data, train};
 
 /// A small network behind an encoder.
 fn text(encoder: &str) -> String {
@@ -72,6 +73,76 @@ fn spikes_depend_on_the_sample_and_not_on_its_batch() {
     assert_ne!(alone(&a, 4), alone(&a, 5));
     let rate = f64::from(both[3]) / (16.0 * 20.0);
     assert!((rate - 0.4).abs() < 0.14, "{rate}"); // Five deviations.
+}
+
+/// Takes the mean loss of every batch of training.
+#[derive(Default)]
+struct Losses {
+    training: bool,
+    before: f64,
+    batches: Vec<f64>,
+    epochs: Vec<f64>,
+}
+
+impl Progress for Losses {
+    fn begin(&mut self, title: &str, _samples: usize) {
+        (self.training, self.before) = (title.starts_with("epoch"), 0.0);
+    }
+
+    fn advance(&mut self, so_far: &Tally) {
+        if self.training {
+            self.batches.push(so_far.loss - self.before);
+            self.before = so_far.loss;
+        }
+    }
+
+    fn end(&mut self) {}
+
+    fn epoch(&mut self, record: &EpochRecord, _epochs: usize) {
+        self.epochs.push(record.train_loss);
+    }
+}
+
+/// Samples of equal values in batches that change nothing: only the spikes can differ.
+#[test]
+fn each_sample_of_each_epoch_has_spikes_of_its_own() {
+    let folder = Folder::new("coded-equal");
+    for part in ["train", "test"] {
+        folder.write(&format!("{part}_x.npy"), floats(&[64, 30], &[0.5; 64 * 30]));
+        folder.write(&format!("{part}_y.npy"), labels(&[1; 64]));
+    }
+    let text = "network equal { timesteps 4 input x: f32[30] |> poisson x |> linear(3) |> mean(time) }";
+    let data = data::open(&folder.path().to_string_lossy()).expect("arrays");
+    let (mut fit, mut infer) = sessions(text);
+    let still = Optimizer::Sgd { lr: 0.0, momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+    let recipe = Recipe { epochs: 2, batch: 16, optimizer: still, ..fit.plan().recipe.clone() };
+    let mut losses = Losses::default();
+    train(&mut fit, &mut infer, &data, &TrainOptions::of(&recipe), &mut losses).expect("it trains");
+    let distinct = |all: &[f64]| {
+        let mut bits: Vec<u64> = all.iter().map(|loss| loss.to_bits()).collect();
+        bits.sort_unstable();
+        bits.dedup();
+        bits.len()
+    };
+    assert_eq!((losses.batches.len(), distinct(&losses.batches)), (8, 8), "{:?}", losses.batches);
+    assert_eq!(distinct(&losses.epochs), 2, "{:?}", losses.epochs);
+}
+
+#[test]
+fn frames_of_a_file_are_compared_over_time() {
+    let folder = Folder::new("coded-delta");
+    let text = "network frames { timesteps 3 input x: f32[time, 2] |> delta(threshold: 0.25)
+                                 x |> linear(2, bias: false) |> sum(time) }";
+    let model = folder.write("frames.snn", text);
+    let weights = folder.file("w.safetensors");
+    let weight = Tensor { name: "linear.weight".into(), shape: vec![2, 2], data: vec![1.0, 0.0, 0.0, 1.0] };
+    write_tensors(std::path::Path::new(&weights), &[weight], &serde_json::Value::Null).expect("written");
+    // Time, samples, pixels: the second sample is the first one upside down.
+    let values = [0.0, 0.5, 1.0, 0.5, 0.25, 0.5, 0.75, 0.5, 0.5, 0.0, 0.5, 1.0];
+    let x = folder.write("x.npy", floats(&[3, 2, 2], &values));
+    let out = folder.file("out.npy");
+    snnc(&["infer", &model, "--weights", &weights, "--input", &x, "--output", &out]).succeeds();
+    assert_eq!(read_floats(&out), (vec![2, 2], vec![2.0, 1.0, 1.0, 2.0]));
 }
 
 fn sessions(text: &str) -> (Session, Session) {
