@@ -64,6 +64,12 @@ pub enum Command {
     ///
     /// JSON: test_accuracy (0 to 1), test_loss, samples, images_per_second, peak_bytes, firing_rates.
     Eval(EvalArgs),
+    /// Count the operations of an inference and price them, layer by layer.
+    ///
+    /// JSON: convention, samples, layers[] of {layer, class, macs, rate, sops, sops_exact, mac_operations, energy_nj,
+    /// input_bytes}, sops, sops_exact, mac_operations, energy_mj, energy_exact_mj, ann_mj, attention_mj, neuron_updates,
+    /// bytes_moved, baseline.
+    Energy(EnergyArgs),
     /// Compute the logits of the samples in a .npy file.
     ///
     /// JSON: samples, classes, output, seconds, images_per_second, peak_bytes, firing_rates.
@@ -215,6 +221,82 @@ pub struct EvalArgs {
     /// Use only the first samples of the test part.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
+}
+
+/// How often products of a static image are counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum StemArg {
+    /// Once, as they are computed.
+    Once,
+    /// At every timestep, as some papers do.
+    Repeated,
+}
+
+/// What a product of counts is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum CountsArg {
+    /// Additions, repeated.
+    Add,
+    /// Multiply-adds.
+    Multiply,
+}
+
+/// Arguments of `energy`.
+#[derive(Args, Debug)]
+pub struct EnergyArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// The weights, as `train` and `init` write them: spikes are counted on the test part.
+    #[arg(long, value_name = "FILE", required_unless_present = "rate", conflicts_with = "rate")]
+    pub weights: Option<PathBuf>,
+    /// Instead of counting: every product reads spikes at this rate.
+    #[arg(long, value_name = "RATE", value_parser = firing_rate, allow_negative_numbers = true)]
+    pub rate: Option<f64>,
+    /// `digits`, or a directory of samples; the model's own where it is not given.
+    #[arg(long, value_name = "NAME|DIR")]
+    pub data: Option<String>,
+    /// Samples that are computed together, instead of the model's.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: Option<u32>,
+    #[command(flatten)]
+    pub threads: ThreadArgs,
+    /// Use only the first samples of the test part.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+    /// How often products of a static image are counted.
+    #[arg(long, value_enum, default_value_t = StemArg::Once)]
+    pub stem: StemArg,
+    /// What a product of counts is.
+    #[arg(long, value_enum, default_value_t = CountsArg::Add)]
+    pub counts: CountsArg,
+    /// Leave products of real values behind the first layer out, as some papers do.
+    #[arg(long)]
+    pub ignore_real: bool,
+    /// Picojoules of a multiply-add.
+    #[arg(long, value_name = "PJ", default_value_t = 4.6, value_parser = picojoules, allow_negative_numbers = true)]
+    pub mac_pj: f64,
+    /// Picojoules of an addition.
+    #[arg(long, value_name = "PJ", default_value_t = 0.9, value_parser = picojoules, allow_negative_numbers = true)]
+    pub ac_pj: f64,
+    /// What `energy --json` wrote for another network: show the difference.
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+}
+
+/// Reads a firing rate.
+fn firing_rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
+        Ok(_) | Err(_) => Err("a firing rate is a number from 0 to 1".to_owned()),
+    }
+}
+
+/// Reads an energy.
+fn picojoules(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
+        Ok(_) | Err(_) => Err("an energy is a number, at least 0".to_owned()),
+    }
 }
 
 /// Arguments of `infer`.

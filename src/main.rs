@@ -8,6 +8,7 @@
 mod check;
 mod cli;
 mod compile;
+mod energy;
 mod eval;
 mod failure;
 mod grad;
@@ -42,6 +43,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Compile(args) => compile::run(args, cli.json),
         Command::Train(args) => train::run(args, cli.json),
         Command::Eval(args) => eval::run(args, cli.json),
+        Command::Energy(args) => energy::run(args, cli.json),
         Command::Infer(args) => infer::run(args, cli.json),
         Command::Grad(args) => grad::run(args, cli.json),
         Command::Init(args) => init::run(args, cli.json),

@@ -3,6 +3,7 @@
 //! ```text
 //! Executable ──Session::new──▶ Session ──run_forward, run_backward──▶ logits, loss, gradients
 //! Session (train) + Session (infer) + Dataset ──train──▶ TrainReport, run directory
+//! Session (infer) + Split ──energy::measure──▶ Counts ──▶ Energy
 //! Session (infer) + Split ──evaluate──▶ Evaluation      Session (infer) + Array ──predict──▶ logits
 //! ```
 //!
@@ -20,6 +21,7 @@ pub mod checkpoint;
 pub mod data;
 mod dense;
 mod encode;
+pub mod energy;
 mod error;
 mod evaluate;
 mod gradient;

@@ -40,12 +40,14 @@ pub struct Options {
     pub emit: Vec<Emit>,
     /// Whether to verify the graph after each pass; debug builds always do.
     pub verify: bool,
+    /// Whether what products and attentions read is kept to be counted ([`plan::Plan::taps`]).
+    pub taps: bool,
 }
 
 impl Options {
     /// Plain compilation for a mode.
     pub fn new(mode: Mode) -> Options {
-        Options { mode, skip: Vec::new(), emit: Vec::new(), verify: false }
+        Options { mode, skip: Vec::new(), emit: Vec::new(), verify: false, taps: false }
     }
 }
 
@@ -150,7 +152,7 @@ fn finish(
         })?;
     shown.graph(&graph);
     let (mut plan, kernels) =
-        snnc_kernel::lower(&graph, recipe).map_err(|error| internal(error.to_string()))?;
+        snnc_kernel::lower(&graph, recipe, options.taps).map_err(|error| internal(error.to_string()))?;
     if let (Some(encoder), Some(input)) = (encoder, plan.inputs.first_mut()) {
         input.encode(encoder);
     }

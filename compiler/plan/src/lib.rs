@@ -24,6 +24,7 @@ mod encoder;
 mod print;
 mod recipe;
 mod step;
+mod tap;
 
 pub use abi::{Executable, KernelArgs, KernelFn};
 pub use buffer::{ALIGN, Arena, Buffer, BufferId, ElemKind, Place};
@@ -31,6 +32,7 @@ pub use check::PlanError;
 pub use encoder::Encoder;
 pub use recipe::{Decay, Optimizer, Recipe, Schedule};
 pub use step::{ConvGeometry, Dense, KernelStep, Step, Tasks};
+pub use tap::{AttentionCost, Reach, Tap, TapElements, TapRole};
 
 /// What a parameter is for; decides how it is initialised and which optimiser group it is in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -204,6 +206,8 @@ pub struct Plan {
     pub backward: Vec<Step>,
     /// Spike tensors that are counted.
     pub probes: Vec<Probe>,
+    /// What products and attentions read, where it was asked for.
+    pub taps: Vec<Tap>,
     /// How to train, if the model says.
     pub recipe: Recipe,
 }

@@ -13,7 +13,7 @@ use crate::workers::{Workers, threads_or_all};
 use crate::{Error, call};
 use needs::{check, needs, refuse_too_large};
 use rayon::prelude::*;
-use snnc_plan::{BufferId, Executable, InputSpec, ParamSpec, Plan, PlanMode, Step};
+use snnc_plan::{BufferId, Executable, InputSpec, ParamSpec, Plan, PlanMode, Step, Tap};
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -335,6 +335,17 @@ impl Session {
     pub fn loss(&self) -> Result<f32, Error> {
         let none = || Error::User("a model compiled for inference has no loss".to_string());
         Ok(self.values(self.exe.plan.loss.ok_or_else(none)?, 1)?[0])
+    }
+
+    /// The words of a tap of spikes after the last step.
+    pub(crate) fn tap_words(&self, tap: &Tap, len: usize) -> Result<&[u64], Error> {
+        let short = || Error::Internal(format!("what `{}` reads does not fill its words", tap.layer));
+        self.arena.words(self.span(tap.buffer))?.get(..len).ok_or_else(short)
+    }
+
+    /// The numbers of a tap of counts or real values after the last step.
+    pub(crate) fn tap_values(&self, tap: &Tap, len: usize) -> Result<&[f32], Error> {
+        self.values(tap.buffer, len)
     }
 
     /// Firing rates since the last [`Session::reset_rates`]: spikes per neuron and timestep.

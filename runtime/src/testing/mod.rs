@@ -71,6 +71,7 @@ impl PlanBuilder {
             forward: vec![],
             backward: vec![],
             probes: vec![],
+            taps: vec![],
             recipe: Recipe { batch: 8, ..Recipe::default() },
         };
         PlanBuilder { plan, functions: vec![] }
