@@ -78,6 +78,12 @@ pub enum Command {
     ///
     /// JSON: loss, samples, gradients, output, seconds, peak_bytes, firing_rates.
     Grad(GradArgs),
+    /// Compare a model's compiled gradients with those of the slow reference evaluator, and its gradient rules with
+    /// slopes of the loss.
+    ///
+    /// JSON: loss, reference_loss, clear, parameters[] of {parameter, gradient, compiled_error, slope_error},
+    /// compiled_error, slope_error, tolerance, passed.
+    Gradcheck(GradcheckArgs),
     /// Write fresh weights.
     ///
     /// JSON: output, tensors, parameters, seed.
@@ -342,6 +348,35 @@ pub struct GradArgs {
     pub loss_output: Option<PathBuf>,
     #[command(flatten)]
     pub threads: ThreadArgs,
+}
+
+/// Arguments of `gradcheck`.
+#[derive(Args, Debug)]
+pub struct GradcheckArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// The weights, as `train` and `init` write them; fresh ones where they are not given.
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+    /// Random samples of the batch.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub batch: u32,
+    /// Decides the samples, their labels, fresh weights and the directions of slopes.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// The largest difference that passes, relative to each parameter's gradient.
+    #[arg(long, value_name = "X", default_value_t = 1e-3, value_parser = tolerance, allow_negative_numbers = true)]
+    pub tolerance: f64,
+    #[command(flatten)]
+    pub threads: ThreadArgs,
+}
+
+/// Reads a tolerance.
+fn tolerance(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
+        Ok(_) | Err(_) => Err("a tolerance is a number above 0".to_owned()),
+    }
 }
 
 /// Arguments of `init`.

@@ -12,6 +12,7 @@ mod energy;
 mod eval;
 mod failure;
 mod grad;
+mod gradcheck;
 mod infer;
 mod init;
 mod model;
@@ -46,6 +47,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Energy(args) => energy::run(args, cli.json),
         Command::Infer(args) => infer::run(args, cli.json),
         Command::Grad(args) => grad::run(args, cli.json),
+        Command::Gradcheck(args) => gradcheck::run(args, cli.json),
         Command::Init(args) => init::run(args, cli.json),
     }
 }

@@ -232,6 +232,7 @@ fn every_encoder_is_checked_compiled_run_and_differentiated() {
         let args = ["grad", &model, "--weights", &weights, "--input", &x, "--labels", &y, "--output", &grads];
         let loss = || snnc(&[&args[..], &["--json"]].concat()).json()["loss"].as_f64().expect("a loss");
         assert!(loss().is_finite() && loss() == loss());
+        snnc(&["gradcheck", &model]).succeeds();
     }
 }
 

@@ -12,6 +12,8 @@ pub enum Purpose {
     Encode,
     /// Test data.
     Test,
+    /// Samples that gradients are checked on; the key is the sample.
+    Check,
 }
 
 impl Purpose {
@@ -20,6 +22,7 @@ impl Purpose {
             Purpose::Init => 1,
             Purpose::Shuffle => 2,
             Purpose::Test => 3,
+            Purpose::Check => 4,
             // Apart from the others, so that the numbers of old runs stay.
             Purpose::Encode => 16,
         }

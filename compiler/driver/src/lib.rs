@@ -10,6 +10,7 @@
 
 mod emit;
 mod encoder;
+pub mod gradcheck;
 mod recipe;
 mod report;
 

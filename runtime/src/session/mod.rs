@@ -337,6 +337,16 @@ impl Session {
         Ok(self.values(self.exe.plan.loss.ok_or_else(none)?, 1)?[0])
     }
 
+    /// The input of the samples that are set, as the network reads it: `[B …]`, or `[T B …]` where it has time, behind
+    /// its encoder.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a broken plan.
+    pub fn inputs(&self) -> Result<&[f32], Error> {
+        let input = &self.exe.plan.inputs[0];
+        self.values(input.buffer, input.buffer_len() * self.batch)
+    }
+
     /// The words of a tap of spikes after the last step.
     pub(crate) fn tap_words(&self, tap: &Tap, len: usize) -> Result<&[u64], Error> {
         let short = || Error::Internal(format!("what `{}` reads does not fill its words", tap.layer));

@@ -39,7 +39,7 @@ fn robust(graph: &Graph, seed: u64, batch: usize, element: Draw) -> Option<HashM
     let mut env = Env { batch, values: HashMap::new(), smooth: false };
     for attempt in 0..ATTEMPTS {
         env.values = draw(graph, seed.wrapping_mul(ATTEMPTS).wrapping_add(attempt), batch, element);
-        if is_robust(graph, &env) {
+        if clear_of_thresholds(graph, &env) {
             return Some(env.values);
         }
     }
@@ -110,7 +110,9 @@ fn classes(graph: &Graph) -> usize {
     losses.map(|&inst| graph.ty(graph.inst(inst).args[0]).extent(AxisName::C)).next().unwrap_or(1)
 }
 
-pub(super) fn is_robust(graph: &Graph, env: &Env) -> bool {
+/// Whether no membrane of whole neurons is so near its threshold, or an edge of its surrogate, that f32 and f64 could
+/// differ in kind.
+pub fn clear_of_thresholds(graph: &Graph, env: &Env) -> bool {
     let Ok(values) = run(graph, env) else { return true };
     graph.body.iter().all(|&inst| {
         let Op::Lif(lif) = &graph.inst(inst).op else { return true };
