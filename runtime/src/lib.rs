@@ -20,6 +20,7 @@ mod call;
 pub mod checkpoint;
 pub mod data;
 mod dense;
+mod encode;
 pub mod energy;
 mod error;
 mod evaluate;
@@ -40,6 +41,7 @@ mod workers;
 #[cfg(test)]
 mod testing;
 
+pub use encode::Draws;
 pub use error::Error;
 pub use evaluate::{Evaluation, evaluate, predict};
 pub use gradient::differentiate;

@@ -375,6 +375,7 @@ impl<'g> Lowering<'g> {
             shape: ty.axes.iter().filter_map(|axis| axis.extent).collect(),
             has_time: ty.has(snnc_ir::AxisName::T),
             spikes: ty.elem == Elem::Spike,
+            encoder: None,
             buffer: self.buffer(input)?,
         })
     }
