@@ -29,7 +29,7 @@ use std::fmt;
 use std::time::Instant;
 
 /// What to compile for, and what to show of it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Options {
     /// Inference or training.
     pub mode: Mode,
@@ -39,12 +39,18 @@ pub struct Options {
     pub emit: Vec<Emit>,
     /// Whether to verify the graph after each pass; debug builds always do.
     pub verify: bool,
+    /// The share of neurons that is expected to fire at a timestep: kernels are laid out for it, at any other they are
+    /// as right and a little slower.
+    pub firing_rate: f32,
 }
+
+/// The firing rate that is expected where nothing is said: that of trained convolutional networks.
+pub const FIRING_RATE: f32 = 0.15;
 
 impl Options {
     /// Plain compilation for a mode.
     pub fn new(mode: Mode) -> Options {
-        Options { mode, skip: Vec::new(), emit: Vec::new(), verify: false }
+        Options { mode, skip: Vec::new(), emit: Vec::new(), verify: false, firing_rate: FIRING_RATE }
     }
 }
 
@@ -147,7 +153,8 @@ fn finish(
             PipelineError::Broken { .. } => internal(error.to_string()),
         })?;
     shown.graph(&graph);
-    let (plan, kernels) = snnc_kernel::lower(&graph, recipe).map_err(|error| internal(error.to_string()))?;
+    let (plan, kernels) = snnc_kernel::lower(&graph, recipe, options.firing_rate)
+        .map_err(|error| internal(error.to_string()))?;
     let code =
         snnc_codegen::compile(&kernels, &shown.codegen()).map_err(|error| internal(error.to_string()))?;
     let records = records(&plan, &kernels, &code);

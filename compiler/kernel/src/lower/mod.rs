@@ -12,6 +12,8 @@
 mod attention;
 mod conv;
 mod emit;
+mod grad_input;
+mod grad_weight;
 mod group;
 mod linear;
 mod loss;
@@ -57,12 +59,13 @@ pub(crate) struct Draft {
     pub batched: bool,
 }
 
-/// Lowers a packed graph; `recipe` is handed through to the plan.
-pub fn lower(graph: &Graph, recipe: Recipe) -> Result<(Plan, Vec<Kernel>), LowerError> {
+/// Lowers a packed graph; `recipe` is handed through to the plan, `rate` is the firing rate that products with spikes
+/// are laid out for.
+pub fn lower(graph: &Graph, recipe: Recipe, rate: f32) -> Result<(Plan, Vec<Kernel>), LowerError> {
     if graph.stage != Stage::Packed {
         return Err(LowerError(format!("the graph is at stage {:?}, not Packed", graph.stage)));
     }
-    let mut lowering = Lowering::new(graph);
+    let mut lowering = Lowering::new(graph, rate);
     for &value in graph.params.iter().chain(&graph.inputs) {
         lowering.add_value(value)?;
     }
@@ -86,6 +89,8 @@ pub(crate) struct Lowering<'g> {
     steps: [Vec<Step>; 3],
     section: usize,
     probes: Vec<Probe>,
+    /// The expected firing rate.
+    pub rate: f32,
 }
 
 const PREPARE: usize = 0;
@@ -93,7 +98,7 @@ const FORWARD: usize = 1;
 const BACKWARD: usize = 2;
 
 impl<'g> Lowering<'g> {
-    fn new(graph: &'g Graph) -> Lowering<'g> {
+    fn new(graph: &'g Graph, rate: f32) -> Lowering<'g> {
         Lowering {
             graph,
             drafts: Vec::new(),
@@ -103,6 +108,7 @@ impl<'g> Lowering<'g> {
             steps: [Vec::new(), Vec::new(), Vec::new()],
             section: PREPARE,
             probes: Vec::new(),
+            rate,
         }
     }
 
@@ -223,12 +229,13 @@ impl<'g> Lowering<'g> {
         match op {
             Op::Conv2d(attrs) => conv::dense(self, inst, *attrs),
             Op::Conv2dGradInput(attrs) => conv::dense_grad_input(self, inst, *attrs),
+            Op::Conv2dSampledGradInput(attrs) => grad_input::sampled(self, inst, *attrs),
             Op::Conv2dGradWeight(attrs) => conv::dense_grad_weight(self, inst, *attrs),
-            Op::Conv2dMaskedGradWeight(attrs) => conv::masked_grad_weight(self, inst, *attrs),
+            Op::Conv2dMaskedGradWeight(attrs) => grad_weight::masked(self, inst, *attrs),
             Op::Linear => linear::dense(self, inst),
             Op::LinearGradInput => linear::dense_grad_input(self, inst),
             Op::LinearGradWeight => linear::dense_grad_weight(self, inst),
-            Op::LinearMaskedGradWeight => conv::masked_grad_weight(self, inst, linear::AS_CONV),
+            Op::LinearMaskedGradWeight => grad_weight::masked(self, inst, linear::AS_CONV),
             Op::BnStats(attrs) => norm::stats(self, inst, *attrs),
             Op::BnGradSums => norm::grad_sums(self, inst),
             Op::FoldWeight(attrs) => norm::fold_weight(self, inst, *attrs),
