@@ -112,12 +112,18 @@ fn clear_draw(
 
 /// Random samples and labels; everything that the network reads by name.
 fn set(session: &mut Session, seed: u64, batch: usize) -> Result<Values, snnc_runtime::Error> {
-    let (spikes, classes) = (session.plan().inputs[0].spikes, session.plan().classes);
+    let (input, classes) = (&session.plan().inputs[0], session.plan().classes);
+    let (spikes, encoded) = (input.spikes, input.encoder.is_some());
     session.set_inputs(batch, |slot, to| {
         let mut rng = Rng::new(seed, Purpose::Check, slot as u64);
-        let value =
-            |uniform: f32| if spikes { f32::from(u8::from(uniform < 0.35)) } else { 3.4 * uniform - 1.7 };
-        to.iter_mut().for_each(|to| *to = value(rng.uniform()));
+        to.iter_mut().for_each(|to| {
+            let uniform = rng.uniform();
+            *to = match (spikes, encoded) {
+                (true, _) => f32::from(u8::from(uniform < 0.35)),
+                (false, true) => uniform,
+                (false, false) => 3.4 * uniform - 1.7,
+            };
+        });
         Ok(())
     })?;
     let mut rng = Rng::new(seed, Purpose::Check, u64::MAX);

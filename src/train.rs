@@ -72,10 +72,13 @@ fn load(args: &TrainArgs) -> Result<(TrainArgs, Loaded, Option<Earlier>), Failur
     Ok((merged, loaded, Some(earlier)))
 }
 
-/// The data set the command names, or the model's own.
+/// The data set the command names, or the model's own; with values from 0 to 1 where the model encodes its input.
 pub fn open_data(loaded: &Loaded, named: Option<&str>) -> Result<Dataset, Failure> {
     match named.or(loaded.model.recipe.data.as_deref()) {
-        Some(name) => Ok(data::open(name)?),
+        Some(name) => {
+            let data = data::open(name)?;
+            Ok(if loaded.model.input.encoder.is_some() { data.unnormalised() } else { data })
+        }
         None => Err(Failure::User(format!(
             "the model {} names no data set\n  help: give one, as `--data digits` or `--data FOLDER`",
             loaded.model.name

@@ -31,6 +31,16 @@ fn gradients_of_models_are_right() {
 }
 
 #[test]
+fn encoded_inputs_are_checked_as_the_network_reads_them() {
+    let folder = Folder::new("gradcheck-encoded");
+    let text = std::fs::read_to_string("models/digits.snn").expect("a model");
+    let file = folder.file("poisson.snn");
+    std::fs::write(&file, text.replace("f32[1, 8, 8]", "f32[1, 8, 8] |> poisson")).expect("written");
+    let report = snnc(&["gradcheck", &file, "-D", "width=4", "--json"]).json();
+    assert!(report["compiled_error"].as_f64().expect("a number") < 1e-4, "{report:#}");
+}
+
+#[test]
 fn losses_have_the_gradients_of_their_slopes() {
     let folder = Folder::new("gradcheck");
     let text = std::fs::read_to_string("models/digits.snn").expect("a model");

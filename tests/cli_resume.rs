@@ -125,3 +125,19 @@ fn weights_of_a_checkpoint_begin_a_new_run() {
     run("given", &["--from", &weights]);
     assert_eq!(bytes(&folder, "drawn/last.safetensors"), bytes(&folder, "given/last.safetensors"));
 }
+
+#[test]
+fn encoded_samples_are_drawn_alike_before_and_after_a_stop() {
+    let folder = Folder::new("encoded");
+    let text = std::fs::read_to_string(MODEL).expect("the model");
+    let model =
+        folder.write("poisson.snn", text.replace("image: f32[1, 8, 8]", "image: f32[1, 8, 8] |> poisson"));
+    let run = |out: &str, extra: &[&str]| {
+        let out = folder.file(out);
+        snnc(&[&["train", &model, "--out", &out, "--epochs", "2"], &SHORT[..], extra].concat())
+    };
+    run("whole", &["--threads", "1"]).succeeds();
+    run("parts", &["--stop-after", "1", "--threads", "2"]).fails(130, &["1/2"]);
+    snnc(&["train", &model, "--resume", &folder.file("parts")]).succeeds();
+    assert_eq!(bytes(&folder, "parts/last.safetensors"), bytes(&folder, "whole/last.safetensors"));
+}

@@ -6,7 +6,6 @@ use crate::loader::{self, Batches, Source, with_batches};
 use crate::metrics::{FiringRates, Histogram, Pulse, Tally, Times, cross_entropy};
 use crate::npy::Array;
 use crate::progress::Progress;
-use crate::session::sample_len;
 use crate::{Error, Session};
 use serde::Serialize;
 use std::time::Instant;
@@ -72,7 +71,7 @@ pub fn evaluate(
         samples,
         images_per_second: samples as f64 / start.elapsed().as_secs_f64().max(1e-9),
         peak_bytes: session.peak_bytes()
-            + loader::bytes(source.batch, sample_len(&source.input), session.threads()),
+            + loader::bytes(source.batch, source.input.sample_len(), session.threads()),
         firing_rates: session.firing_rates(),
         neuron_rates,
     })
@@ -87,12 +86,12 @@ fn pass(
     let (mut tally, mut spread) = (Tally::default(), None);
     for batch in batches {
         let batch = batch?;
-        session.set_inputs(batch.labels.len(), |slot, to| batch.write(slot, to))?;
+        batch.set_samples(session)?;
         session.run_forward()?;
         let (logits, classes) = (session.logits()?, session.plan().classes);
         if logits.iter().any(|v| !v.is_finite()) {
             session.forget()?;
-            session.set_inputs(batch.labels.len(), |slot, to| batch.write(slot, to))?;
+            batch.set_samples(session)?;
             let layer = session.first_not_finite(false)?;
             let layer = layer.map_or_else(String::new, |layer| format!(": {layer} is the first that is not"));
             return Err(Error::Diverged(format!("the model's logits are not finite{layer}")));
@@ -123,12 +122,13 @@ fn pass(
 /// [`Error::Data`] where the shape does not fit the model's input.
 pub fn predict(session: &mut Session, samples: &Array) -> Result<Array, Error> {
     let (data, n) = samples_of(session, samples)?;
-    let len = sample_len(&session.plan().inputs[0]);
+    let len = session.plan().inputs[0].sample_len();
     let (classes, mut logits, mut first) = (session.plan().classes, Vec::new(), 0);
     while first < n {
         let count = session.max_batch().min(n - first);
-        session.set_inputs(count, |slot, to| {
-            to.copy_from_slice(&data[(first + slot) * len..][..len]);
+        let indices: Vec<usize> = (first..first + count).collect();
+        session.set_samples(&indices, |sample, to| {
+            to.copy_from_slice(&data[sample * len..][..len]);
             Ok(())
         })?;
         session.run_forward()?;

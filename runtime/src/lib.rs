@@ -21,6 +21,7 @@ pub mod checkpoint;
 pub mod curves;
 pub mod data;
 mod dense;
+mod encode;
 pub mod energy;
 mod environment;
 mod error;
@@ -45,6 +46,7 @@ mod workers;
 #[cfg(test)]
 mod testing;
 
+pub use encode::Draws;
 pub use error::Error;
 pub use evaluate::{Evaluation, evaluate, predict};
 pub use gradient::differentiate;

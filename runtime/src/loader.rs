@@ -9,9 +9,9 @@
 //! Loader `i` of `n` makes the batches `i`, `i + n`, …, each of which is taken in its turn: what a step sees does not
 //! depend on the number of loaders.
 
-use crate::Error;
 use crate::data::Split;
-use crate::session::{check_sample, sample_len};
+use crate::session::check_sample;
+use crate::{Error, Session};
 use snnc_plan::InputSpec;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -23,15 +23,24 @@ const MOST: usize = 4;
 pub struct Batch {
     /// Their classes.
     pub labels: Vec<i32>,
+    /// Their positions in the split.
+    samples: Vec<usize>,
     values: Vec<f32>,
     len: usize,
 }
 
 impl Batch {
-    /// Writes a sample.
-    pub fn write(&self, slot: usize, to: &mut [f32]) -> Result<(), Error> {
-        to.copy_from_slice(&self.values[slot * self.len..][..self.len]);
-        Ok(())
+    /// Gives the samples to a session as those of its next step.
+    ///
+    /// # Errors
+    /// As [`Session::set_samples`].
+    pub fn set_samples(&self, session: &mut Session) -> Result<(), Error> {
+        // They are asked for in order.
+        let mut values = self.values.chunks_exact(self.len.max(1));
+        session.set_samples(&self.samples, |_, to| {
+            to.copy_from_slice(values.next().unwrap_or_default());
+            Ok(())
+        })
     }
 }
 
@@ -104,14 +113,14 @@ fn load(source: &Source<'_>, loader: usize, loaders: usize, to: &SyncSender<Resu
 }
 
 fn read(source: &Source<'_>, part: &[usize]) -> Result<Batch, Error> {
-    let len = sample_len(&source.input);
+    let len = source.input.sample_len();
     let mut values = vec![0.0; part.len() * len];
     for (&index, to) in part.iter().zip(values.chunks_exact_mut(len.max(1))) {
         source.split.write_sample(index, to)?;
         check_sample(&source.input, source.what, index, to)?;
     }
     let labels = part.iter().map(|&index| source.split.labels()[index]).collect();
-    Ok(Batch { labels, values, len })
+    Ok(Batch { labels, samples: part.to_vec(), values, len })
 }
 
 #[cfg(test)]
@@ -121,7 +130,7 @@ mod tests {
 
     fn source<'a>(split: &'a Split, order: &'a [usize], loaders: usize) -> Source<'a> {
         let (name, shape, buffer) = ("image".to_string(), vec![1, 8, 8], BufferId(0));
-        let input = InputSpec { name, shape, has_time: false, spikes: false, buffer };
+        let input = InputSpec { name, shape, has_time: false, spikes: false, encoder: None, buffer };
         Source { split, what: "training sample", input, order, batch: 7, loaders }
     }
 
@@ -136,10 +145,9 @@ mod tests {
             assert_eq!(found.iter().map(|b| b.labels.len()).collect::<Vec<_>>(), [7, 7, 7, 7, 7, 7, 3]);
             let labels: Vec<i32> = found.iter().flat_map(|b| b.labels.clone()).collect();
             assert_eq!(labels, order.iter().map(|&i| split.labels()[i]).collect::<Vec<_>>());
-            let (mut expected, mut image) = ([0.0; 64], [0.0; 64]);
+            let mut expected = [0.0; 64];
             split.write_sample(order[9], &mut expected)?;
-            found[1].write(2, &mut image)?;
-            assert_eq!(image, expected);
+            assert_eq!((&found[1].values[2 * 64..3 * 64], found[1].samples[2]), (&expected[..], order[9]));
         }
         Ok(())
     }

@@ -8,6 +8,8 @@ pub enum Purpose {
     Init,
     /// Order of the samples; the key is the epoch.
     Shuffle,
+    /// Spikes of an encoded sample; the key is the pass and the sample.
+    Encode,
     /// Test data.
     Test,
     /// Samples that gradients are checked on; the key is the sample.
@@ -21,6 +23,8 @@ impl Purpose {
             Purpose::Shuffle => 2,
             Purpose::Test => 3,
             Purpose::Check => 4,
+            // Apart from the others, so that the numbers of old runs stay.
+            Purpose::Encode => 16,
         }
     }
 }

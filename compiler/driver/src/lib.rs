@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod emit;
+mod encoder;
 pub mod gradcheck;
 mod recipe;
 mod report;
@@ -30,7 +31,7 @@ use std::fmt;
 use std::time::Instant;
 
 /// What to compile for, and what to show of it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Options {
     /// Inference or training.
     pub mode: Mode,
@@ -42,12 +43,25 @@ pub struct Options {
     pub verify: bool,
     /// Whether what products and attentions read is kept to be counted ([`plan::Plan::taps`]).
     pub taps: bool,
+    /// The share of neurons that is expected to fire at a timestep: kernels are laid out for it, at any other they are
+    /// as right and a little slower.
+    pub firing_rate: f32,
 }
+
+/// The firing rate that is expected where nothing is said: that of trained convolutional networks.
+pub const FIRING_RATE: f32 = 0.15;
 
 impl Options {
     /// Plain compilation for a mode.
     pub fn new(mode: Mode) -> Options {
-        Options { mode, skip: Vec::new(), emit: Vec::new(), verify: false, taps: false }
+        Options {
+            mode,
+            skip: Vec::new(),
+            emit: Vec::new(),
+            verify: false,
+            taps: false,
+            firing_rate: FIRING_RATE,
+        }
     }
 }
 
@@ -118,7 +132,8 @@ pub fn compile(
     let graph = snnc_front::to_graph(model, options.mode);
     let mut shown = emit::Shown::new(&options.emit);
     shown.front(model, sources, entry)?;
-    finish(graph, recipe::of(&model.recipe), options, shown, start)
+    let encoder = encoder::of(model);
+    finish(graph, (recipe::of(&model.recipe), encoder), options, shown, start)
 }
 
 /// Compiles a logical graph that no file stands for: what tests do with random networks.
@@ -130,12 +145,12 @@ pub fn compile_graph(
     recipe: plan::Recipe,
     options: &Options,
 ) -> Result<Compiled, CompileError> {
-    finish(graph, recipe, options, emit::Shown::new(&options.emit), Instant::now())
+    finish(graph, (recipe, None), options, emit::Shown::new(&options.emit), Instant::now())
 }
 
 fn finish(
     mut graph: Graph,
-    recipe: plan::Recipe,
+    (recipe, encoder): (plan::Recipe, Option<plan::Encoder>),
     options: &Options,
     mut shown: emit::Shown<'_>,
     start: Instant,
@@ -150,8 +165,12 @@ fn finish(
             PipelineError::Broken { .. } => internal(error.to_string()),
         })?;
     shown.graph(&graph);
-    let (plan, kernels) =
-        snnc_kernel::lower(&graph, recipe, options.taps).map_err(|error| internal(error.to_string()))?;
+    let settings = snnc_kernel::Settings { rate: options.firing_rate, taps: options.taps };
+    let (mut plan, kernels) =
+        snnc_kernel::lower(&graph, recipe, settings).map_err(|error| internal(error.to_string()))?;
+    if let (Some(encoder), Some(input)) = (encoder, plan.inputs.first_mut()) {
+        input.encode(encoder);
+    }
     let code =
         snnc_codegen::compile(&kernels, &shown.codegen()).map_err(|error| internal(error.to_string()))?;
     let records = records(&plan, &kernels, &code);

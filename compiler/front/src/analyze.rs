@@ -172,6 +172,7 @@ impl<'p> Expander<'p> {
             self.error(diagnostic.at(second.span, "a second one").with(first.span, "the first one"));
         }
         let input = self.input_type(first)?;
+        let input = self.encoded(first, input);
         // These names are taken by the values that every graph has.
         for name in [input.name.as_str(), "labels", "loss"] {
             self.claim(name);
@@ -227,7 +228,7 @@ impl<'p> Expander<'p> {
             self.error(diagnostic.help(format!("write `{}: spike[time, …]`", input.name.text)));
             return None;
         }
-        Some(Input { name: input.name.text.clone(), shape, time, kind })
+        Some(Input { name: input.name.text.clone(), shape, time, kind, encoder: None })
     }
 
     fn extent(&mut self, axis: &'p Expr) -> Option<usize> {

@@ -127,6 +127,8 @@ pub struct Input {
     pub elem: Name,
     /// Its axes; the word `time` stands for the time axis.
     pub axes: Vec<Expr>,
+    /// What the samples go through; one at most is expected.
+    pub encoders: Vec<Call>,
     /// The whole declaration.
     pub span: Span,
 }

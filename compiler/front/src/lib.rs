@@ -25,6 +25,7 @@ mod analyze;
 mod args;
 mod ast_print;
 mod attention;
+mod encoder;
 mod eval;
 mod expand;
 mod layers;
@@ -44,7 +45,8 @@ pub use diagnostic::{Diagnostic, Label, Severity, render};
 pub use eval::MAX_LAYERS;
 pub use lower::to_graph;
 pub use model::{
-    Input, Layer, LayerRow, Loss, LossTerm, Model, NeuronLayer, Node, Optimizer, RateForm, Recipe, Schedule,
+    Encoder, Input, Layer, LayerRow, Loss, LossTerm, Model, NeuronLayer, Node, Optimizer, RateForm, Recipe,
+    Schedule,
 };
 pub use shape::{Activation, Kind, Shape};
 pub use slug::Slug;

@@ -41,10 +41,56 @@ pub struct Input {
     pub name: String,
     /// Extents of one sample at one timestep: channels, rows, columns, or features.
     pub shape: Shape,
-    /// Whether the input brings its own time axis; otherwise it stands still.
+    /// Whether the network sees a time axis; otherwise the input stands still.
     pub time: bool,
-    /// What its elements are: real numbers or spikes.
+    /// What the network sees: real numbers or spikes.
     pub kind: Kind,
+    /// What makes the spikes, where the samples are real numbers.
+    pub encoder: Option<Encoder>,
+}
+
+/// How a sample of real numbers becomes spikes. `Display` is its text.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Encoder {
+    /// Each timestep a spike with the value's probability.
+    Poisson,
+    /// One spike, the earlier the larger the value.
+    Latency {
+        /// The logarithmic form.
+        log: bool,
+        /// Whether a value of 0 fires at the last timestep, or never.
+        zero_fires: bool,
+    },
+    /// The eight binary digits of the value, the most significant first.
+    Phase,
+    /// A spike where a frame exceeds the one before by the threshold.
+    Delta {
+        /// The threshold.
+        threshold: f32,
+    },
+}
+
+impl Encoder {
+    /// Whether the samples bring their own time axis.
+    pub fn takes_time(self) -> bool {
+        match self {
+            Encoder::Poisson | Encoder::Latency { .. } | Encoder::Phase => false,
+            Encoder::Delta { .. } => true,
+        }
+    }
+}
+
+impl fmt::Display for Encoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Encoder::Poisson => f.write_str("poisson"),
+            Encoder::Latency { log, zero_fires } => {
+                write!(f, "latency(log: {log}, zero_fires: {zero_fires})")
+            }
+            Encoder::Phase => f.write_str("phase"),
+            Encoder::Delta { threshold } => write!(f, "delta(threshold: {threshold})"),
+        }
+    }
 }
 
 /// A layer of the expanded network.
@@ -435,6 +481,9 @@ impl fmt::Display for Model {
             write!(f, "  {} : {ty} = {}", node.path, node.layer.word())?;
             if !from.is_empty() {
                 write!(f, " {}", from.join(", "))?;
+            }
+            if let (Layer::Input, Some(encoder)) = (&node.layer, self.input.encoder) {
+                write!(f, " |> {encoder}")?;
             }
             writeln!(f, "{}", Constants(&node.layer))?;
         }

@@ -138,7 +138,14 @@ impl Builder<'_> {
         let mut parts = inner(pair);
         let name = self.name(parts.next().expect(PROMISED));
         let elem = self.name(parts.next().expect(PROMISED));
-        Input { name, elem, axes: parts.map(|pair| self.expr(pair)).collect(), span }
+        let (mut axes, mut encoders) = (Vec::new(), Vec::new());
+        for pair in parts {
+            match pair.as_rule() {
+                Rule::encoder => encoders.push(self.call(inner(pair).next().expect(PROMISED))),
+                _ => axes.push(self.expr(pair)),
+            }
+        }
+        Input { name, elem, axes, encoders, span }
     }
 
     fn field(&mut self, pair: Pair<'_, Rule>) -> Field {

@@ -71,6 +71,8 @@ slugs! {
     UnknownField = "unknown-field",
     /// An input's element kind or axes are not supported.
     BadInput = "bad-input",
+    /// An encoder does not fit its input.
+    BadEncoder = "bad-encoder",
     /// Two tensors that meet have different shapes.
     ShapeMismatch = "shape-mismatch",
     /// Tensors that meet have different channels, or channels are not a multiple of what divides them.

@@ -151,6 +151,7 @@ fn in_words(rule: Rule) -> &'static str {
         Rule::timesteps => "the timesteps",
         Rule::input => "an input",
         Rule::require => "a requirement",
+        Rule::encoder => "an encoder",
         Rule::train => "a train block",
         Rule::field => "a field",
         Rule::expr

@@ -156,6 +156,7 @@ fn inputs_of_every_form_verify_in_both_modes() {
         ("f32[time, 2, 8, 6]", map),
         ("spike[time, 2, 8, 8]", map),
         ("f32[64]", features),
+        ("f32[64]", "x |> flatten |> linear(3) |> flatten |> mean(time)"),
         ("f32[time, 64]", features),
         ("spike[time, 64]", features),
     ] {

@@ -33,6 +33,15 @@ pub struct Dataset {
     pub test: Split,
 }
 
+impl Dataset {
+    /// The same images with values from 0 to 1, as encoders take them; arrays of real numbers stay as they are.
+    pub fn unnormalised(mut self) -> Dataset {
+        self.train.unnormalise();
+        self.test.unnormalise();
+        self
+    }
+}
+
 /// A part of a data set.
 #[derive(Clone, Debug)]
 pub struct Split {
@@ -43,8 +52,8 @@ pub struct Split {
 
 #[derive(Clone, Debug)]
 enum Values {
-    /// Bytes, and for each plane of a sample the real number that a byte stands for.
-    Bytes { data: Vec<u8>, tables: Vec<[f32; 256]> },
+    /// Bytes, and for each plane of a sample the real number that a byte stands for; the largest byte.
+    Bytes { data: Vec<u8>, tables: Vec<[f32; 256]>, most: Vec<f64> },
     /// Real numbers as they are.
     Floats(Vec<f32>),
 }
@@ -56,9 +65,25 @@ impl Split {
             std::array::from_fn(|v| ((v as f64 / scale - mean) / deviation) as f32)
         };
         Split {
-            values: Values::Bytes { data, tables: planes.iter().map(table).collect() },
+            values: Values::Bytes {
+                data,
+                tables: planes.iter().map(table).collect(),
+                most: planes.iter().map(|plane| plane.0).collect(),
+            },
             labels,
             len: sample,
+        }
+    }
+
+    /// From now on bytes stand for numbers from 0 to 1.
+    fn unnormalise(&mut self) {
+        match &mut self.values {
+            Values::Bytes { tables, most, .. } => {
+                for (table, &most) in tables.iter_mut().zip(&*most) {
+                    *table = std::array::from_fn(|v| (v as f64 / most) as f32);
+                }
+            }
+            Values::Floats(_) => {}
         }
     }
 
@@ -88,7 +113,7 @@ impl Split {
         let range = index * self.len..(index + 1) * self.len;
         match &self.values {
             Values::Floats(data) => to.copy_from_slice(&data[range]),
-            Values::Bytes { data, tables } => {
+            Values::Bytes { data, tables, most: _ } => {
                 let plane = (self.len / tables.len().max(1)).max(1);
                 for ((to, from), table) in to.chunks_mut(plane).zip(data[range].chunks(plane)).zip(tables) {
                     to.iter_mut().zip(from).for_each(|(to, &v)| *to = table[usize::from(v)]);

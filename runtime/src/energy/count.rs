@@ -61,7 +61,8 @@ pub fn measure(
     progress.begin("count", samples);
     while first < samples {
         let count = session.max_batch().min(samples - first);
-        session.set_inputs(count, |slot, to| split.write_sample(first + slot, to))?;
+        let indices: Vec<usize> = (first..first + count).collect();
+        session.set_samples(&indices, |sample, to| split.write_sample(sample, to))?;
         session.run_forward()?;
         for (at, tap) in taps.iter().enumerate() {
             add(session, &taps[at..], tap, count, &mut sums[at])?;

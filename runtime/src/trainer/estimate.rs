@@ -2,13 +2,13 @@
 
 use super::{TrainOptions, check, set_batch};
 use crate::data::Dataset;
+use crate::encode::Draws;
 use crate::loader::{self, Source, with_batches};
 use crate::metrics::Times;
 use crate::optim::{Average, LearningRate, Pace, Rule};
-use crate::session::sample_len;
 use crate::{Error, Session, initialise, memory};
 use serde::Serialize;
-use snnc_plan::{Plan, Recipe};
+use snnc_plan::{InputSpec, Plan, Recipe};
 use std::time::Instant;
 
 /// A batch that took less is run once more: the first touches the memory.
@@ -40,7 +40,7 @@ impl Budget {
     ) -> Result<Budget, Error> {
         let parameters = train.parameters();
         let averages = if recipe.ema.is_some() { parameters * 4 } else { 0 };
-        let input = train.inputs.first().map_or(0, sample_len);
+        let input = train.inputs.first().map_or(0, InputSpec::sample_len);
         Ok(Budget {
             train_bytes: Session::bytes_needed(train, batches.0, threads)?,
             test_bytes: Session::bytes_needed(infer, batches.1, threads)?,
@@ -137,6 +137,7 @@ pub fn dry_run(
         (train.max_batch(), infer.max_batch()),
         train.threads(),
     )?;
+    train.set_draws(Draws::training(options.seed, 0));
     initialise(train, options.seed)?;
     let mut seconds = step(train, data, options)?;
     if total(&seconds) < QUICK {

@@ -20,6 +20,7 @@ pub use folder::read_records;
 pub use options::{TrainOptions, TrainReport};
 
 use crate::data::Dataset;
+use crate::encode::Draws;
 use crate::evaluate::{Evaluation, evaluate};
 use crate::health::Health;
 use crate::loader::{self, Batch, Batches, Source, with_batches};
@@ -133,6 +134,7 @@ impl Run<'_> {
             batch,
             loaders: loader::loaders(self.train.threads()),
         };
+        self.train.set_draws(Draws::training(self.options.seed, epoch));
         self.train.reset_rates();
         progress.begin(&format!("epoch {}/{}", epoch + 1, self.options.recipe.epochs), samples);
         progress.skip(done);
@@ -304,7 +306,7 @@ fn training_seconds(record: &EpochRecord) -> f64 {
 
 /// The samples and labels of a step.
 fn set_batch(session: &mut Session, batch: &Batch) -> Result<(), Error> {
-    session.set_inputs(batch.labels.len(), |slot, to| batch.write(slot, to))?;
+    batch.set_samples(session)?;
     session.set_labels(&batch.labels)
 }
 
