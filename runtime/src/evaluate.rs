@@ -51,8 +51,10 @@ pub fn evaluate(
         return Err(Error::User("there are no samples to evaluate".to_string()));
     }
     let (order, start) = ((0..samples).collect::<Vec<_>>(), Instant::now());
+    let write = |index: usize, to: &mut [f32]| split.write_sample(index, to);
     let source = Source {
-        split,
+        write: &write,
+        labels: split.labels(),
         what: "test sample",
         input: session.plan().inputs[0].clone(),
         order: &order,

@@ -9,7 +9,6 @@
 //! Loader `i` of `n` makes the batches `i`, `i + n`, …, each of which is taken in its turn: what a step sees does not
 //! depend on the number of loaders.
 
-use crate::data::Split;
 use crate::session::check_sample;
 use crate::{Error, Session};
 use snnc_plan::InputSpec;
@@ -44,10 +43,15 @@ impl Batch {
     }
 }
 
+/// Writes the sample of a position, from any thread.
+pub type Write<'a> = dyn Fn(usize, &mut [f32]) -> Result<(), Error> + Sync + 'a;
+
 /// Which samples are read, and in what order.
 pub struct Source<'a> {
-    /// The samples.
-    pub split: &'a Split,
+    /// Writes the sample of a position.
+    pub write: &'a Write<'a>,
+    /// The class of each position.
+    pub labels: &'a [i32],
     /// What they are called in messages: `training sample`.
     pub what: &'static str,
     /// What the model takes.
@@ -116,10 +120,10 @@ fn read(source: &Source<'_>, part: &[usize]) -> Result<Batch, Error> {
     let len = source.input.sample_len();
     let mut values = vec![0.0; part.len() * len];
     for (&index, to) in part.iter().zip(values.chunks_exact_mut(len.max(1))) {
-        source.split.write_sample(index, to)?;
+        (source.write)(index, to)?;
         check_sample(&source.input, source.what, index, to)?;
     }
-    let labels = part.iter().map(|&index| source.split.labels()[index]).collect();
+    let labels = part.iter().map(|&index| source.labels[index]).collect();
     Ok(Batch { labels, samples: part.to_vec(), values, len })
 }
 
@@ -127,19 +131,22 @@ fn read(source: &Source<'_>, part: &[usize]) -> Result<Batch, Error> {
 mod tests {
     use super::*;
     use snnc_plan::BufferId;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::{Duration, Instant};
 
-    fn source<'a>(split: &'a Split, order: &'a [usize], loaders: usize) -> Source<'a> {
+    fn source<'a>(write: &'a Write<'a>, labels: &'a [i32], order: &'a [usize], loaders: usize) -> Source<'a> {
         let (name, shape, buffer) = ("image".to_string(), vec![1, 8, 8], BufferId(0));
         let input = InputSpec { name, shape, has_time: false, spikes: false, encoder: None, buffer };
-        Source { split, what: "training sample", input, order, batch: 7, loaders }
+        Source { write, labels, what: "training sample", input, order, batch: 7, loaders }
     }
 
     #[test]
     fn batches_come_in_order_for_any_number_of_loaders() -> Result<(), Error> {
         let split = crate::data::open("digits")?.train;
+        let write = |index: usize, to: &mut [f32]| split.write_sample(index, to);
         let order: Vec<usize> = (0..45).rev().collect();
         for loaders in 1..5 {
-            let found = with_batches(&source(&split, &order, loaders), |batches| {
+            let found = with_batches(&source(&write, split.labels(), &order, loaders), |batches| {
                 batches.collect::<Result<Vec<_>, _>>()
             })?;
             assert_eq!(found.iter().map(|b| b.labels.len()).collect::<Vec<_>>(), [7, 7, 7, 7, 7, 7, 3]);
@@ -153,14 +160,40 @@ mod tests {
     }
 
     #[test]
+    fn the_next_batches_are_made_while_one_is_used() -> Result<(), Error> {
+        let (split, made) = (crate::data::open("digits")?.train, AtomicUsize::new(0));
+        let write = |index: usize, to: &mut [f32]| {
+            made.fetch_add(1, Ordering::SeqCst);
+            split.write_sample(index, to)
+        };
+        let order: Vec<usize> = (0..70).collect();
+        with_batches(&source(&write, split.labels(), &order, 2), |mut batches| {
+            let first = batches.next();
+            assert!(first.is_some_and(|batch| batch.is_ok()));
+            // Two more are ready before anybody asks; no fourth one takes memory.
+            let start = Instant::now();
+            while made.load(Ordering::SeqCst) < 21 && start.elapsed() < Duration::from_secs(20) {
+                thread::sleep(Duration::from_millis(1));
+            }
+            thread::sleep(Duration::from_millis(20));
+            assert_eq!(made.load(Ordering::SeqCst), 21);
+        });
+        Ok(())
+    }
+
+    #[test]
     fn who_stops_early_does_not_wait_and_a_fault_comes_in_its_turn() -> Result<(), Error> {
         let split = crate::data::open("digits")?.train;
+        let write = |index: usize, to: &mut [f32]| split.write_sample(index, to);
         let order = [0, 1, 2, 3, 4, 5, 6, 1 << 40, 8, 9];
-        let mut seen =
-            with_batches(&source(&split, &order, 2), |batches| batches.take(2).collect::<Vec<_>>());
+        let mut seen = with_batches(&source(&write, split.labels(), &order, 2), |batches| {
+            batches.take(2).collect::<Vec<_>>()
+        });
         assert!(seen.pop().is_some_and(|batch| batch.is_err()));
         assert!(seen.pop().is_some_and(|batch| batch.is_ok()));
-        assert!(with_batches(&source(&split, &[], 2), |mut batches| batches.next().is_none()));
+        assert!(with_batches(&source(&write, split.labels(), &[], 2), |mut batches| batches
+            .next()
+            .is_none()));
         Ok(())
     }
 }

@@ -173,8 +173,10 @@ fn step(train: &mut Session, data: &Dataset, options: &TrainOptions) -> Result<T
     let mut average = recipe.ema.map(|decay| Average::new(decay, params));
     let order: Vec<usize> = (0..recipe.batch).collect();
     let input = train.plan().inputs[0].clone();
+    let write = |index: usize, to: &mut [f32]| data.train.write_sample(index, to);
     let source = Source {
-        split: &data.train,
+        write: &write,
+        labels: data.train.labels(),
         what: "training sample",
         input,
         order: &order,

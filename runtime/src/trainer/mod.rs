@@ -126,8 +126,10 @@ impl Run<'_> {
         let samples = self.options.samples(split.len());
         let order = Rng::new(self.options.seed, Purpose::Shuffle, epoch as u64).permutation(samples);
         let done = (self.state.step * batch).min(samples);
+        let write = |index: usize, to: &mut [f32]| split.write_sample(index, to);
         let source = Source {
-            split,
+            write: &write,
+            labels: split.labels(),
             what: "training sample",
             input: self.train.plan().inputs[0].clone(),
             order: &order[done..],
