@@ -14,6 +14,7 @@ pub mod ast;
 pub mod diagnostic;
 pub mod lower;
 pub mod model;
+pub mod sample;
 pub mod shape;
 pub mod slug;
 pub mod source;
@@ -24,6 +25,7 @@ mod surrogate;
 mod analyze;
 mod args;
 mod ast_print;
+mod augment;
 mod eval;
 mod expand;
 mod layers;
@@ -44,6 +46,7 @@ pub use lower::to_graph;
 pub use model::{
     Input, Layer, LayerRow, Loss, LossTerm, Model, NeuronLayer, Node, Optimizer, RateForm, Recipe, Schedule,
 };
+pub use sample::{Augment, Normalization, Policy, SplitBy};
 pub use shape::{Activation, Kind, Shape};
 pub use slug::Slug;
 pub use source::{SourceFile, SourceMap};

@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod abi;
+mod augment;
 mod buffer;
 mod check;
 mod print;
@@ -25,6 +26,7 @@ mod recipe;
 mod step;
 
 pub use abi::{Executable, KernelArgs, KernelFn};
+pub use augment::{Augment, Normalization, Policy, SplitBy, augment_text};
 pub use buffer::{ALIGN, Arena, Buffer, BufferId, ElemKind, Place};
 pub use check::PlanError;
 pub use recipe::{Decay, Optimizer, Recipe, Schedule};
