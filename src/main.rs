@@ -8,6 +8,7 @@
 mod check;
 mod cli;
 mod compile;
+mod data;
 mod eval;
 mod failure;
 mod grad;
@@ -19,7 +20,7 @@ mod panic;
 mod train;
 
 use clap::Parser;
-use cli::{Cli, Command};
+use cli::{Cli, Command, DataCommand};
 use failure::Failure;
 use std::process::ExitCode;
 
@@ -44,6 +45,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Eval(args) => eval::run(args, cli.json),
         Command::Infer(args) => infer::run(args, cli.json),
         Command::Grad(args) => grad::run(args, cli.json),
+        Command::Data(DataCommand::Inspect(args)) => data::inspect(args, cli.json),
         Command::Init(args) => init::run(args, cli.json),
     }
 }

@@ -6,8 +6,9 @@ use crate::model::{self, Loaded};
 use crate::output;
 use serde_json::json;
 use snnc_compiler::Mode;
+use snnc_compiler::front::Kind;
 use snnc_compiler::plan::Recipe;
-use snnc_runtime::data::{self, Dataset};
+use snnc_runtime::data::{self, Dataset, Request};
 use snnc_runtime::{TrainOptions, TrainReport, progress};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -52,11 +53,23 @@ pub fn run(args: &TrainArgs, as_json: bool) -> Result<(), Failure> {
 /// The data set the command names, or the model's own.
 pub fn open_data(loaded: &Loaded, named: Option<&str>) -> Result<Dataset, Failure> {
     match named.or(loaded.model.recipe.data.as_deref()) {
-        Some(name) => Ok(data::open(name)?),
+        Some(name) => Ok(data::open_for(name, &request(loaded))?),
         None => Err(Failure::User(format!(
             "the model {} names no data set\n  help: give one, as `--data digits` or `--data FOLDER`",
             loaded.model.name
         ))),
+    }
+}
+
+/// What the model asks of its samples.
+pub fn request(loaded: &Loaded) -> Request {
+    let (model, input) = (&loaded.model, &loaded.model.input);
+    let steps = input.time.then_some(model.timesteps);
+    Request {
+        shape: Some(steps.into_iter().chain(input.shape.dims()).collect()),
+        spikes: input.kind == Kind::Spikes,
+        frames: None,
+        augment: snnc_compiler::recipe_of(&model.recipe).augment,
     }
 }
 

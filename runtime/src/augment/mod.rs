@@ -158,7 +158,6 @@ impl Pipeline {
         self.plain(&pixels, grid, to);
         self.after.iter().for_each(|&(at, op)| on_places(op, to, grid, &mut draw.rng(at)));
     }
-
 }
 
 /// The least part of an image file that a training crop takes, where a list says so.
