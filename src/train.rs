@@ -50,10 +50,13 @@ pub fn run(args: &TrainArgs, as_json: bool) -> Result<(), Failure> {
     }
 }
 
-/// The data set the command names, or the model's own.
+/// The data set the command names, or the model's own; with values from 0 to 1 where the model encodes its input.
 pub fn open_data(loaded: &Loaded, named: Option<&str>) -> Result<Dataset, Failure> {
     match named.or(loaded.model.recipe.data.as_deref()) {
-        Some(name) => Ok(data::open_for(name, &request(loaded))?),
+        Some(name) => {
+            let data = data::open_for(name, &request(loaded))?;
+            Ok(if loaded.model.input.encoder.is_some() { data.unnormalised() } else { data })
+        }
         None => Err(Failure::User(format!(
             "the model {} names no data set\n  help: give one, as `--data digits` or `--data FOLDER`",
             loaded.model.name
@@ -64,10 +67,12 @@ pub fn open_data(loaded: &Loaded, named: Option<&str>) -> Result<Dataset, Failur
 /// What the model asks of its samples.
 pub fn request(loaded: &Loaded) -> Request {
     let (model, input) = (&loaded.model, &loaded.model.input);
-    let steps = input.time.then_some(model.timesteps);
+    // An encoder takes real numbers, and makes the time axis itself unless it reads changes over time.
+    let time = input.encoder.map_or(input.time, |encoder| encoder.takes_time());
+    let steps = time.then_some(model.timesteps);
     Request {
         shape: Some(steps.into_iter().chain(input.shape.dims()).collect()),
-        spikes: input.kind == Kind::Spikes,
+        spikes: input.encoder.is_none() && input.kind == Kind::Spikes,
         frames: None,
         augment: snnc_compiler::recipe_of(&model.recipe).augment,
     }

@@ -66,8 +66,10 @@ fn the_commands_of_the_page_run() {
         let name = block.lines().next().and_then(|line| line.strip_prefix("// ")).expect("a name").to_owned();
         write(&folder, &name, block.as_bytes());
     }
-    let commands: Vec<String> =
-        blocks(&page, "sh").iter().flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    let commands: Vec<String> = blocks(&page, "sh")
+        .iter()
+        .flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
     assert!(commands.len() >= 6, "{commands:?}");
     for line in &commands {
         run(&folder, line).succeeds();
@@ -81,13 +83,16 @@ fn the_commands_of_the_page_run() {
 #[test]
 fn threads_change_nothing_and_the_list_does() {
     let folder = Folder::new("varied");
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits.snn")).expect("a model");
-    let varied = text.replace("train {", "train {\n    augment pad_crop(1) + flip(p: 0.2) + rotate(15) + cutout(2)");
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits.snn"))
+        .expect("a model");
+    let varied =
+        text.replace("train {", "train {\n    augment pad_crop(1) + flip(p: 0.2) + rotate(15) + cutout(2)");
     assert_ne!(text, varied);
     let models = [folder.write("plain.snn", &text), folder.write("varied.snn", &varied)];
     let train = |model: &str, threads: &str| {
         let out = folder.file(&format!("{threads}-{}", model.len()));
-        let limits = ["--epochs", "2", "--limit", "96", "--test-limit", "32", "--threads", threads, "--out", &out];
+        let limits =
+            ["--epochs", "2", "--limit", "96", "--test-limit", "32", "--threads", threads, "--out", &out];
         snnc(&[&["train", model][..], &limits].concat()).succeeds();
         let config = std::fs::read_to_string(format!("{out}/config.json")).expect("the configuration");
         (std::fs::read(format!("{out}/last.safetensors")).expect("weights"), config)
@@ -122,7 +127,8 @@ fn what_does_not_fit_is_told() {
     snnc(&["data", "inspect", "digitz"]).fails(3, &["digitz", "docs/data.md"]);
     snnc(&["data", "inspect", &nmnist, "--frames", "0"]).fails(2, &["--frames"]);
     snnc(&["data", "inspect", &photos, "--sheet", &folder.file("none/a.png")]).fails(3, &["no directory"]);
-    snnc(&["train", "models/digits.snn", "--data", &nmnist]).fails(1, &["events of 34×34 pixels", "[1, 8, 8]"]);
+    snnc(&["train", "models/digits.snn", "--data", &nmnist])
+        .fails(1, &["events of 34×34 pixels", "[1, 8, 8]"]);
     write(&folder, "photos/val/dog/0.jpg", b"not an image");
     snnc(&["data", "inspect", &photos]).succeeds();
     write(&folder, "photos/train/dog/0.jpg", b"not an image");
@@ -130,7 +136,8 @@ fn what_does_not_fit_is_told() {
     write(&folder, "photos/train.bin", b"");
     write(&folder, "photos/train_x.npy", b"");
     snnc(&["data", "inspect", &photos]).fails(3, &["more than one data set", "CIFAR-100", "arrays"]);
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits.snn")).expect("a model");
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits.snn"))
+        .expect("a model");
     let model = folder.write("a.snn", text.replace("train {", "train {\n    augment autoaugment(cifar10)"));
     snnc(&["train", &model]).fails(1, &["`autoaugment` needs colours of 8 bits", "digits"]);
 }

@@ -10,8 +10,12 @@ pub enum Purpose {
     Shuffle,
     /// Changes of a training sample; see [`Draw`].
     Augment,
+    /// Spikes of an encoded sample; the key is the pass and the sample.
+    Encode,
     /// Test data.
     Test,
+    /// Samples that gradients are checked on; the key is the sample.
+    Check,
 }
 
 impl Purpose {
@@ -20,7 +24,10 @@ impl Purpose {
             Purpose::Init => 1,
             Purpose::Shuffle => 2,
             Purpose::Test => 3,
-            Purpose::Augment => 4,
+            Purpose::Check => 4,
+            // Apart from the others, so that the numbers of old runs stay.
+            Purpose::Encode => 16,
+            Purpose::Augment => 17,
         }
     }
 }

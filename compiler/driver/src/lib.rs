@@ -9,6 +9,8 @@
 #![forbid(unsafe_code)]
 
 mod emit;
+mod encoder;
+pub mod gradcheck;
 mod recipe;
 mod report;
 
@@ -40,12 +42,14 @@ pub struct Options {
     pub emit: Vec<Emit>,
     /// Whether to verify the graph after each pass; debug builds always do.
     pub verify: bool,
+    /// Whether what products and attentions read is kept to be counted ([`plan::Plan::taps`]).
+    pub taps: bool,
 }
 
 impl Options {
     /// Plain compilation for a mode.
     pub fn new(mode: Mode) -> Options {
-        Options { mode, skip: Vec::new(), emit: Vec::new(), verify: false }
+        Options { mode, skip: Vec::new(), emit: Vec::new(), verify: false, taps: false }
     }
 }
 
@@ -116,7 +120,8 @@ pub fn compile(
     let graph = snnc_front::to_graph(model, options.mode);
     let mut shown = emit::Shown::new(&options.emit);
     shown.front(model, sources, entry)?;
-    finish(graph, recipe::of(&model.recipe), options, shown, start)
+    let encoder = encoder::of(model);
+    finish(graph, (recipe::of(&model.recipe), encoder), options, shown, start)
 }
 
 /// Compiles a logical graph that no file stands for: what tests do with random networks.
@@ -128,12 +133,12 @@ pub fn compile_graph(
     recipe: plan::Recipe,
     options: &Options,
 ) -> Result<Compiled, CompileError> {
-    finish(graph, recipe, options, emit::Shown::new(&options.emit), Instant::now())
+    finish(graph, (recipe, None), options, emit::Shown::new(&options.emit), Instant::now())
 }
 
 fn finish(
     mut graph: Graph,
-    recipe: plan::Recipe,
+    (recipe, encoder): (plan::Recipe, Option<plan::Encoder>),
     options: &Options,
     mut shown: emit::Shown<'_>,
     start: Instant,
@@ -148,7 +153,11 @@ fn finish(
             PipelineError::Broken { .. } => internal(error.to_string()),
         })?;
     shown.graph(&graph);
-    let (plan, kernels) = snnc_kernel::lower(&graph, recipe).map_err(|error| internal(error.to_string()))?;
+    let (mut plan, kernels) =
+        snnc_kernel::lower(&graph, recipe, options.taps).map_err(|error| internal(error.to_string()))?;
+    if let (Some(encoder), Some(input)) = (encoder, plan.inputs.first_mut()) {
+        input.encode(encoder);
+    }
     let code =
         snnc_codegen::compile(&kernels, &shown.codegen()).map_err(|error| internal(error.to_string()))?;
     let records = records(&plan, &kernels, &code);

@@ -71,7 +71,7 @@ fn check(body: &str, compared: &[&str]) {
     let values = given.map(|(n, &i)| (graph.name(i).to_string(), numbers(n as u64 + 1, graph.ty(i))));
     let env = Env { batch: BATCH, values: values.collect(), smooth: false };
     let expected = evaluate(&graph, &env).unwrap_or_else(|error| panic!("{error}\n{text}"));
-    let (plan, kernels) = lower(&graph, recipe()).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let (plan, kernels) = lower(&graph, recipe(), false).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let mut buffers = buffers(&graph, &plan, &env);
     execute(&plan, &kernels, &mut buffers);
     for name in compared {

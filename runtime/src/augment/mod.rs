@@ -72,6 +72,12 @@ impl Norm {
     }
 }
 
+/// The number that each byte stands for, by channel.
+fn tables(norm: &Norm) -> Vec<[f32; 256]> {
+    let table = |channel| std::array::from_fn(|v| norm.of(channel, v as f64));
+    (0..norm.channels.len()).map(table).collect()
+}
+
 /// The operations of a data set, ready to run.
 #[derive(Clone, Debug)]
 pub struct Pipeline {
@@ -114,13 +120,13 @@ impl Pipeline {
         let behind =
             ops.iter().rposition(|(_, op)| !matches!(op, Augment::Cutout { .. })).map_or(0, |at| at + 1);
         let (before, after) = ops.split_at(normal.unwrap_or(behind));
-        let table = |channel| std::array::from_fn(|v| norm.of(channel, v as f64));
-        Ok(Pipeline {
-            tables: (0..norm.channels.len()).map(table).collect(),
-            before: before.to_vec(),
-            after: after.to_vec(),
-            norm,
-        })
+        Ok(Pipeline { tables: tables(&norm), before: before.to_vec(), after: after.to_vec(), norm })
+    }
+
+    /// The same without mean and deviation: bytes are 0 to 1.
+    pub fn unnormalised(&self) -> Pipeline {
+        let norm = Norm { channels: vec![(0.0, 1.0)], ..self.norm.clone() };
+        Pipeline { tables: tables(&norm), norm, ..self.clone() }
     }
 
     /// A sample for evaluation.

@@ -118,6 +118,11 @@ mod tests {
         assert!(
             (image[0] - (1.0 - 0.4914) / 0.2023).abs() < 1e-6 && (image[3071] - 0.5535 / 0.2010).abs() < 1e-6
         );
+        let data = data.unnormalised();
+        data.train.write_sample(0, &mut image)?;
+        assert!(image.iter().all(|&v| v == 1.0), "encoders take values from 0 to 1");
+        data.test.write_sample(0, &mut image)?;
+        assert!(image.iter().all(|&v| v == 0.0));
         let hundred = Folder::new("cifar100")?;
         hundred.write("train.bin", &record(&[1, 99], 7))?;
         hundred.write("test.bin", &record(&[1, 42], 7))?;

@@ -150,6 +150,8 @@ mod tests {
         let mut image = [0.0; 6];
         data.train.write_sample(1, &mut image)?;
         assert!((image[5] - 2.8215).abs() < 1e-3);
+        data.unnormalised().train.write_sample(1, &mut image)?;
+        assert_eq!(image, [1.0; 6]);
         Ok(())
     }
 

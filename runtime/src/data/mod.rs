@@ -57,6 +57,15 @@ pub struct Dataset {
     pub about: About,
 }
 
+impl Dataset {
+    /// The same samples without normalisation, bytes from 0 to 1, as encoders take them.
+    pub fn unnormalised(mut self) -> Dataset {
+        self.train.unnormalise();
+        self.test.unnormalise();
+        self
+    }
+}
+
 /// A data set in words.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct About {

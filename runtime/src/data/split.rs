@@ -21,6 +21,11 @@ impl Split {
         Split { source: part.source, labels: part.labels, len, grid, pipeline: pipeline.clone() }
     }
 
+    /// From now on values are as they are stored, bytes from 0 to 1.
+    pub(super) fn unnormalise(&mut self) {
+        self.pipeline = Arc::new(self.pipeline.unnormalised());
+    }
+
     /// Number of samples.
     pub fn len(&self) -> usize {
         self.labels.len()

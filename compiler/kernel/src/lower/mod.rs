@@ -21,6 +21,7 @@ mod norm;
 mod pool;
 mod reduce;
 mod shape;
+mod taps;
 mod view;
 
 use crate::assign_buffers::{Special, assign};
@@ -29,7 +30,7 @@ use crate::build::Builder;
 use snnc_ir::{Def, Elem, Graph, Inst, Mode, Op, ParamKind, Stage, Type, Value};
 use snnc_plan::{
     BufferId, ElemKind, InputSpec, KernelInfo, KernelStep, ParamRole, ParamSpec, Plan, PlanMode, Probe,
-    Recipe, Step, Tasks,
+    Recipe, Step, Tap, Tasks,
 };
 use std::collections::HashMap;
 use std::fmt;
@@ -57,8 +58,9 @@ pub(crate) struct Draft {
     pub batched: bool,
 }
 
-/// Lowers a packed graph; `recipe` is handed through to the plan.
-pub fn lower(graph: &Graph, recipe: Recipe) -> Result<(Plan, Vec<Kernel>), LowerError> {
+/// Lowers a packed graph; `recipe` is handed through to the plan. With `tapped` the plan has [`Plan::taps`], and what
+/// they read lives to the end of a step.
+pub fn lower(graph: &Graph, recipe: Recipe, tapped: bool) -> Result<(Plan, Vec<Kernel>), LowerError> {
     if graph.stage != Stage::Packed {
         return Err(LowerError(format!("the graph is at stage {:?}, not Packed", graph.stage)));
     }
@@ -73,7 +75,8 @@ pub fn lower(graph: &Graph, recipe: Recipe) -> Result<(Plan, Vec<Kernel>), Lower
             lowering.lower_inst(inst)?;
         }
     }
-    lowering.finish(recipe)
+    let taps = if tapped { taps::taps(&lowering)? } else { Vec::new() };
+    lowering.finish(recipe, taps)
 }
 
 /// The state of lowering a graph.
@@ -271,7 +274,7 @@ impl<'g> Lowering<'g> {
         }
     }
 
-    fn finish(mut self, recipe: Recipe) -> Result<(Plan, Vec<Kernel>), LowerError> {
+    fn finish(mut self, recipe: Recipe, taps: Vec<Tap>) -> Result<(Plan, Vec<Kernel>), LowerError> {
         let graph = self.graph;
         let (logits, loss) = match (graph.mode, graph.outputs.as_slice()) {
             (Mode::Infer, &[logits]) => (logits, None),
@@ -283,6 +286,7 @@ impl<'g> Lowering<'g> {
         let mut results: Vec<BufferId> = vec![self.buffer(logits)?];
         results.extend(loss);
         results.extend(params.iter().flat_map(|spec| [spec.grad, spec.update]).flatten());
+        results.extend(taps.iter().map(|tap| tap.buffer));
         let special = Special {
             given: params.iter().map(|spec| spec.buffer).chain(inputs.iter().map(|i| i.buffer)).collect(),
             results,
@@ -317,6 +321,7 @@ impl<'g> Lowering<'g> {
             forward,
             backward,
             probes: self.probes,
+            taps,
             recipe,
         };
         plan.check().map_err(|e| LowerError(e.to_string()))?;
@@ -370,6 +375,7 @@ impl<'g> Lowering<'g> {
             shape: ty.axes.iter().filter_map(|axis| axis.extent).collect(),
             has_time: ty.has(snnc_ir::AxisName::T),
             spikes: ty.elem == Elem::Spike,
+            encoder: None,
             buffer: self.buffer(input)?,
         })
     }
