@@ -223,7 +223,8 @@ impl Run<'_> {
         progress.begin(&format!("epoch {}/{}", epoch + 1, self.options.recipe.epochs), samples);
         for (step, batch) in order.chunks(self.options.recipe.batch).enumerate() {
             let labels: Vec<i32> = batch.iter().map(|&i| split.labels()[i]).collect();
-            self.train.set_samples(batch, |sample, to| split.write_sample(sample, to))?;
+            let seed = self.options.seed;
+            self.train.set_samples(batch, |sample, to| split.write_varied(sample, seed, epoch, to))?;
             self.train.set_labels(&labels)?;
             self.train.run_forward()?;
             let loss = self.train.loss()?;
@@ -371,6 +372,7 @@ impl Run<'_> {
             "warmup": recipe.warmup,
             "epochs": recipe.epochs,
             "batch": recipe.batch,
+            "augment": snnc_plan::augment_text(&recipe.augment),
             "seed": options.seed,
             "from": text(&options.from),
             "resume": text(&options.resume),
