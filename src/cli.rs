@@ -91,6 +91,9 @@ pub enum Command {
     /// JSON: loss, reference_loss, clear, parameters[] of {parameter, gradient, compiled_error, slope_error},
     /// compiled_error, slope_error, tolerance, passed.
     Gradcheck(GradcheckArgs),
+    /// Look at a data set.
+    #[command(subcommand)]
+    Data(DataCommand),
     /// Write fresh weights.
     ///
     /// JSON: output, tensors, parameters, seed.
@@ -179,7 +182,7 @@ pub struct CompileArgs {
 pub struct TrainArgs {
     #[command(flatten)]
     pub model: ModelArgs,
-    /// `digits`, or a directory with MNIST or CIFAR files; the model's own where it is not given.
+    /// `digits`, or a directory with a data set; the model's own where it is not given.
     #[arg(long, value_name = "NAME|DIR")]
     pub data: Option<String>,
     /// Epochs, instead of the model's.
@@ -273,7 +276,7 @@ pub struct EvalArgs {
     /// The weights, as `train` and `init` write them.
     #[arg(long, value_name = "FILE")]
     pub weights: PathBuf,
-    /// `digits`, or a directory with MNIST or CIFAR files; the model's own where it is not given.
+    /// `digits`, or a directory with a data set; the model's own where it is not given.
     #[arg(long, value_name = "NAME|DIR")]
     pub data: Option<String>,
     /// Samples that are computed together, instead of the model's.
@@ -434,6 +437,49 @@ fn tolerance(text: &str) -> Result<f64, String> {
         Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
         Ok(_) | Err(_) => Err("a tolerance is a number above 0".to_owned()),
     }
+}
+
+/// What to do with a data set.
+#[derive(Subcommand, Debug)]
+pub enum DataCommand {
+    /// Count a data set, measure it, and draw some of it.
+    ///
+    /// JSON: name, format, shape, classes[], notes[], train and test of {samples, per_class[]}, mean[] and std[] by
+    /// channel before normalisation, measured (samples that these are of), sheet.
+    Inspect(InspectArgs),
+}
+
+/// How events are divided among frames.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum SplitByArg {
+    /// Equal numbers of events.
+    Number,
+    /// Equal durations.
+    Time,
+}
+
+/// Arguments of `data inspect`.
+#[derive(Args, Debug)]
+pub struct InspectArgs {
+    /// `digits`, or a directory with a data set.
+    #[arg(value_name = "NAME|DIR")]
+    pub data: String,
+    /// Frames that events become.
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub frames: Option<u16>,
+    /// How events are divided among frames.
+    #[arg(long, value_name = "BY", value_enum)]
+    pub split_by: Option<SplitByArg>,
+    /// A picture of samples, ten of each of the first ten classes.
+    #[arg(long, value_name = "OUT.png")]
+    pub sheet: Option<PathBuf>,
+    /// Take the size of samples and their augmentation from this model; the sheet then shows a sample of each class
+    /// as it is, and as nine epochs train on it.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["frames", "split_by"])]
+    pub model: Option<PathBuf>,
+    /// Override a parameter of that model.
+    #[arg(short = 'D', value_name = "NAME=VALUE", value_parser = define, requires = "model")]
+    pub define: Vec<(String, String)>,
 }
 
 /// Arguments of `init`.

@@ -8,6 +8,7 @@
 mod check;
 mod cli;
 mod compile;
+mod data;
 mod energy;
 mod eval;
 mod failure;
@@ -24,7 +25,7 @@ mod signals;
 mod train;
 
 use clap::Parser;
-use cli::{Cli, Command};
+use cli::{Cli, Command, DataCommand};
 use failure::Failure;
 use std::process::ExitCode;
 
@@ -51,6 +52,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Energy(args) => energy::run(args, cli.json),
         Command::Infer(args) => infer::run(args, cli.json),
         Command::Grad(args) => grad::run(args, cli.json),
+        Command::Data(DataCommand::Inspect(args)) => data::inspect(args, cli.json),
         Command::Gradcheck(args) => gradcheck::run(args, cli.json),
         Command::Init(args) => init::run(args, cli.json),
     }

@@ -6,9 +6,10 @@ use crate::model::{self, Loaded};
 use crate::resume::{self, Earlier};
 use crate::{output, signals};
 use serde_json::{Value, json};
+use snnc_compiler::front::Kind;
 use snnc_compiler::plan::Recipe;
 use snnc_compiler::{Mode, Options};
-use snnc_runtime::data::{self, Dataset};
+use snnc_runtime::data::{self, Dataset, Request};
 use snnc_runtime::{Budget, DryRun, Error, Session, Times, TrainOptions, TrainReport, progress};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -76,13 +77,27 @@ fn load(args: &TrainArgs) -> Result<(TrainArgs, Loaded, Option<Earlier>), Failur
 pub fn open_data(loaded: &Loaded, named: Option<&str>) -> Result<Dataset, Failure> {
     match named.or(loaded.model.recipe.data.as_deref()) {
         Some(name) => {
-            let data = data::open(name)?;
+            let data = data::open_for(name, &request(loaded))?;
             Ok(if loaded.model.input.encoder.is_some() { data.unnormalised() } else { data })
         }
         None => Err(Failure::User(format!(
             "the model {} names no data set\n  help: give one, as `--data digits` or `--data FOLDER`",
             loaded.model.name
         ))),
+    }
+}
+
+/// What the model asks of its samples.
+pub fn request(loaded: &Loaded) -> Request {
+    let (model, input) = (&loaded.model, &loaded.model.input);
+    // An encoder takes real numbers, and makes the time axis itself unless it reads changes over time.
+    let time = input.encoder.map_or(input.time, |encoder| encoder.takes_time());
+    let steps = time.then_some(model.timesteps);
+    Request {
+        shape: Some(steps.into_iter().chain(input.shape.dims()).collect()),
+        spikes: input.encoder.is_none() && input.kind == Kind::Spikes,
+        frames: None,
+        augment: snnc_compiler::recipe_of(&model.recipe).augment,
     }
 }
 

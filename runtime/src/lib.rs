@@ -16,6 +16,7 @@
 #![deny(unsafe_code)]
 
 mod arena;
+pub mod augment;
 mod call;
 pub mod checkpoint;
 pub mod curves;

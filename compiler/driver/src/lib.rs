@@ -15,6 +15,7 @@ mod recipe;
 mod report;
 
 pub use emit::{Emit, Emitted};
+pub use recipe::of as recipe_of;
 pub use snnc_front as front;
 pub use snnc_ir::Mode;
 pub use snnc_passes::PassRecord;

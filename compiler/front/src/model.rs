@@ -1,6 +1,7 @@
 //! The checked model: layers in an order in which inputs precede users, every name, shape and constant known.
 
 use crate::diagnostic::Diagnostic;
+use crate::sample::Augment;
 use crate::shape::{Activation, Kind, Shape};
 use crate::span::Span;
 use serde::Serialize;
@@ -257,6 +258,8 @@ pub struct Recipe {
     pub batch: usize,
     /// The data set to train on where the command names none.
     pub data: Option<String>,
+    /// How samples are varied and made ready, in order.
+    pub augment: Vec<Augment>,
 }
 
 impl Default for Recipe {
@@ -271,6 +274,7 @@ impl Default for Recipe {
             schedule: Schedule::Cosine { epochs: 30, warmup: 0, min_lr: 0.0 },
             batch: 64,
             data: None,
+            augment: Vec::new(),
         }
     }
 }

@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod abi;
+mod augment;
 mod buffer;
 mod check;
 mod encoder;
@@ -27,6 +28,7 @@ mod step;
 mod tap;
 
 pub use abi::{Executable, KernelArgs, KernelFn};
+pub use augment::{Augment, Normalization, Policy, SplitBy, augment_text};
 pub use buffer::{ALIGN, Arena, Buffer, BufferId, ElemKind, Place};
 pub use check::PlanError;
 pub use encoder::Encoder;

@@ -173,7 +173,7 @@ fn step(train: &mut Session, data: &Dataset, options: &TrainOptions) -> Result<T
     let mut average = recipe.ema.map(|decay| Average::new(decay, params));
     let order: Vec<usize> = (0..recipe.batch).collect();
     let input = train.plan().inputs[0].clone();
-    let write = |index: usize, to: &mut [f32]| data.train.write_sample(index, to);
+    let write = |index: usize, to: &mut [f32]| data.train.write_varied(index, options.seed, 0, to);
     let source = Source {
         write: &write,
         labels: data.train.labels(),

@@ -126,7 +126,8 @@ impl Run<'_> {
         let samples = self.options.samples(split.len());
         let order = Rng::new(self.options.seed, Purpose::Shuffle, epoch as u64).permutation(samples);
         let done = (self.state.step * batch).min(samples);
-        let write = |index: usize, to: &mut [f32]| split.write_sample(index, to);
+        let seed = self.options.seed;
+        let write = |index: usize, to: &mut [f32]| split.write_varied(index, seed, epoch, to);
         let source = Source {
             write: &write,
             labels: split.labels(),
