@@ -192,6 +192,15 @@ fn digits_are_learned_from_poisson_spikes_with_any_number_of_threads() {
         result["test_accuracy"].as_f64().expect("a number")
     };
     assert_eq!([eval("32"), eval("7")], [accuracy; 2], "an evaluation draws the same spikes each time");
+    let energy = |batch: &str| {
+        let args = ["energy", &model, "--weights", &weights, "--limit", "40", "--batch", batch, "--json"];
+        snnc(&args).json()["layers"][0].clone()
+    };
+    let layer = energy("32");
+    assert_eq!(layer, energy("7"));
+    assert_eq!((&layer["class"], &layer["mac_operations"]), (&"ac".into(), &0.0.into()), "{layer}");
+    // The mean of the digits' pixels.
+    assert!(layer["rate"].as_f64().is_some_and(|rate| (0.28..0.33).contains(&rate)), "{layer}");
 }
 
 #[test]
@@ -223,6 +232,7 @@ fn every_encoder_is_checked_compiled_run_and_differentiated() {
         let args = ["grad", &model, "--weights", &weights, "--input", &x, "--labels", &y, "--output", &grads];
         let loss = || snnc(&[&args[..], &["--json"]].concat()).json()["loss"].as_f64().expect("a loss");
         assert!(loss().is_finite() && loss() == loss());
+        snnc(&["gradcheck", &model]).succeeds();
     }
 }
 

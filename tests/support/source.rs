@@ -23,7 +23,10 @@ pub fn files(dir: &Path) -> Vec<PathBuf> {
         if path.is_dir() {
             found.extend(files(&path));
         } else {
-            found.push(path);
+            // A work tree of git has a file of this name, which says where the repository is.
+            if name != ".git" {
+                found.push(path);
+            }
         }
     }
     found.sort();

@@ -1,17 +1,18 @@
-//! Kernels to callable functions, and the memory that holds them. The only file with `unsafe`.
+//! Kernels to callable functions, and the memory that holds them.
 
+use crate::wide::{self, Wide};
 use crate::{emit, isa};
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
-use cranelift_codegen::ir::{Function, UserFuncName};
+use cranelift_codegen::ir::{AbiParam, Function, Signature, UserFuncName, types};
 use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
 use cranelift_frontend::FunctionBuilderContext;
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{FuncId, Linkage, Module, ModuleError, ModuleReloc, default_libcall_names};
 use rayon::prelude::*;
 use snnc_kernel::body::Kernel;
-use snnc_kernel::interp;
 use snnc_kernel::verify::{KernelError, verify};
+use snnc_kernel::{expand, interp};
 use snnc_plan::{KernelArgs, KernelFn};
 use std::any::Any;
 use std::fmt;
@@ -25,6 +26,30 @@ pub struct Options {
     pub emit_clif: bool,
     /// The disassembled machine code.
     pub emit_asm: bool,
+    /// The vectors of walks over set bits.
+    pub vectors: Vectors,
+}
+
+/// The vectors that walks over set bits use. All give the same bits.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub enum Vectors {
+    /// The widest that this machine has.
+    #[default]
+    Widest,
+    /// Of 256 bits, where the machine has them.
+    Middle,
+    /// Of 128 bits, as everything else.
+    Portable,
+}
+
+impl Vectors {
+    fn functions(self) -> Option<Wide> {
+        match self {
+            Vectors::Widest => wide::all().first().copied(),
+            Vectors::Middle => wide::all().last().copied(),
+            Vectors::Portable => None,
+        }
+    }
 }
 
 /// Why there is no machine code.
@@ -71,6 +96,8 @@ pub struct Code {
     pub clif: Vec<String>,
     /// The disassembly of each kernel, if asked for.
     pub asm: Vec<String>,
+    /// The vectors of walks: `AVX-512`, `AVX2`, `128 bits`.
+    pub vectors: &'static str,
     /// Holds the memory of the machine code.
     pub keep: Arc<dyn Any + Send + Sync>,
 }
@@ -110,15 +137,19 @@ struct Compiled {
 /// On an unsupported machine, on a kernel that breaks the kernel IR's invariants, and without memory.
 pub fn compile(kernels: &[Kernel], options: &Options) -> Result<Code, CodegenError> {
     let isa = isa::host()?;
-    let mut module = module(isa.clone());
-    let math = declare_math(&mut module)?;
+    let wide = options.vectors.functions();
+    let mut module = module(isa.clone(), wide);
+    let names = emit::Names {
+        math: declare_math(&mut module)?,
+        wide: wide.map(|_| declare_wide(&mut module)).transpose()?,
+    };
     let signature = emit::signature(isa.default_call_conv());
     let mut declare = || Ok(module.declare_anonymous_function(&signature)?);
     let ids: Vec<FuncId> = kernels.iter().map(|_| declare()).collect::<Result<_, CodegenError>>()?;
     let compiled: Vec<Compiled> = kernels
         .par_iter()
         .zip(&ids)
-        .map_init(Workspace::default, |space, (kernel, id)| space.compile(kernel, *id, &*isa, math, options))
+        .map_init(Workspace::default, |space, (kernel, id)| space.compile(kernel, *id, &*isa, names, options))
         .collect::<Result<_, _>>()?;
     for (id, code) in ids.iter().zip(&compiled) {
         module.define_function_bytes(*id, code.alignment, &code.bytes, &code.relocations)?;
@@ -133,13 +164,19 @@ pub fn compile(kernels: &[Kernel], options: &Options) -> Result<Code, CodegenErr
         sizes,
         clif: clif.into_iter().flatten().collect(),
         asm: asm.into_iter().flatten().collect(),
+        vectors: wide.map_or("128 bits", |wide| wide.name),
         keep,
     })
 }
 
-fn module(isa: OwnedTargetIsa) -> JITModule {
+fn module(isa: OwnedTargetIsa, wide: Option<Wide>) -> JITModule {
     let mut builder = JITBuilder::with_isa(isa, default_libcall_names());
     builder.symbol("snnc_exp", exp as *const u8).symbol("snnc_ln", ln as *const u8);
+    if let Some(wide) = wide {
+        builder.symbol("snnc_add_rows", wide.add_rows as *const u8);
+        builder.symbol("snnc_dot_rows", wide.dot_rows as *const u8);
+        builder.symbol("snnc_turn", wide.turn as *const u8);
+    }
     JITModule::new(builder)
 }
 
@@ -157,6 +194,20 @@ fn declare_math(module: &mut JITModule) -> Result<emit::MathNames, CodegenError>
         Ok(module.declare_function(name, Linkage::Import, &signature)?.as_u32())
     };
     Ok(emit::MathNames { exp: declare("snnc_exp")?, ln: declare("snnc_ln")? })
+}
+
+fn declare_wide(module: &mut JITModule) -> Result<emit::WideNames, CodegenError> {
+    let convention = module.isa().default_call_conv();
+    let mut declare = |name, arguments| -> Result<u32, CodegenError> {
+        let mut signature = Signature::new(convention);
+        signature.params.extend(vec![AbiParam::new(types::I64); arguments]);
+        Ok(module.declare_function(name, Linkage::Import, &signature)?.as_u32())
+    };
+    Ok(emit::WideNames {
+        add_rows: declare("snnc_add_rows", emit::WALK_ARGUMENTS)?,
+        dot_rows: declare("snnc_dot_rows", emit::WALK_ARGUMENTS)?,
+        turn: declare("snnc_turn", emit::TURN_ARGUMENTS)?,
+    })
 }
 
 /// The function at an address of the finalised module.
@@ -184,15 +235,17 @@ impl Workspace {
         kernel: &Kernel,
         id: FuncId,
         isa: &dyn TargetIsa,
-        math: emit::MathNames,
+        names: emit::Names,
         options: &Options,
     ) -> Result<Compiled, CodegenError> {
         let fail = |message: String| CodegenError::Kernel { name: kernel.name.clone(), message };
         verify(kernel).map_err(|e| fail(e.message))?;
+        let expanded = names.wide.is_none().then(|| expand(kernel));
+        let kernel = expanded.as_ref().unwrap_or(kernel);
         self.context.clear();
         let name = UserFuncName::user(0, id.as_u32());
         self.context.func = Function::with_name_signature(name, emit::signature(isa.default_call_conv()));
-        emit::emit(kernel, &mut self.context.func, &mut self.builder, isa.frontend_config(), math);
+        emit::emit(kernel, &mut self.context.func, &mut self.builder, isa.frontend_config(), names);
         let clif = options.emit_clif.then(|| self.context.func.display().to_string());
         self.context
             .compile(isa, &mut ControlPlane::default())
@@ -226,9 +279,24 @@ pub fn run_both(
     batch: usize,
     tasks: Range<usize>,
 ) -> Result<Vec<Vec<u32>>, RunError> {
+    run_as(kernel, buffers, batch, tasks, Vectors::default())
+}
+
+/// As [`run_both`], with vectors of one's choice.
+///
+/// # Errors
+/// As [`run_both`].
+pub fn run_as(
+    kernel: &Kernel,
+    buffers: &mut [Vec<u32>],
+    batch: usize,
+    tasks: Range<usize>,
+    vectors: Vectors,
+) -> Result<Vec<Vec<u32>>, RunError> {
     let mut expected = buffers.to_vec();
     interp::run(kernel, &mut expected, batch, tasks.clone()).map_err(RunError::Interpreter)?;
-    let code = compile(std::slice::from_ref(kernel), &Options::default()).map_err(RunError::Codegen)?;
+    let options = Options { vectors, ..Options::default() };
+    let code = compile(std::slice::from_ref(kernel), &options).map_err(RunError::Codegen)?;
     let mut memory: Vec<Vec<Line>> = buffers.iter().map(|buffer| lines(buffer)).collect();
     let pointers: Vec<*mut u8> = memory.iter_mut().map(|m| m.as_mut_ptr().cast()).collect();
     let mut scratch = vec![Line::default(); kernel.scratch_bytes().div_ceil(size_of::<Line>())];

@@ -20,5 +20,6 @@
 mod code;
 mod emit;
 mod isa;
+mod wide;
 
-pub use code::{Code, CodegenError, Options, RunError, compile, run_both};
+pub use code::{Code, CodegenError, Options, RunError, Vectors, compile, run_as, run_both};

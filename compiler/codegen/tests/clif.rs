@@ -6,7 +6,7 @@ use snnc_kernel::build::{Builder, load, mask_of};
 
 /// Without the first line, which names the machine's calling convention.
 fn clif(k: Builder) -> String {
-    let code = compile(&[k.finish()], &Options { emit_clif: true, emit_asm: false }).expect("compiles");
+    let code = compile(&[k.finish()], &Options { emit_clif: true, ..Options::default() }).expect("compiles");
     code.clif[0].lines().skip(1).collect::<Vec<_>>().join("\n")
 }
 

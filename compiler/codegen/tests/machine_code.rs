@@ -34,7 +34,7 @@ fn inner_loop(asm: &str) -> Vec<&str> {
 #[test]
 #[cfg(target_arch = "x86_64")]
 fn a_masked_add_is_eight_additions_from_memory() {
-    let code = compile(&[masked_add()], &Options { emit_clif: false, emit_asm: true }).expect("compiles");
+    let code = compile(&[masked_add()], &Options { emit_asm: true, ..Options::default() }).expect("compiles");
     let body = inner_loop(&code.asm[0]);
     if !std::is_x86_feature_detected!("avx") {
         return;

@@ -108,6 +108,7 @@ impl<'a> Shown<'a> {
         snnc_codegen::Options {
             emit_clif: self.wanted.contains(&Emit::Clif),
             emit_asm: self.wanted.contains(&Emit::Asm),
+            ..snnc_codegen::Options::default()
         }
     }
 

@@ -32,7 +32,7 @@ use std::fmt;
 use std::time::Instant;
 
 /// What to compile for, and what to show of it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Options {
     /// Inference or training.
     pub mode: Mode,
@@ -44,12 +44,25 @@ pub struct Options {
     pub verify: bool,
     /// Whether what products and attentions read is kept to be counted ([`plan::Plan::taps`]).
     pub taps: bool,
+    /// The share of neurons that is expected to fire at a timestep: kernels are laid out for it, at any other they are
+    /// as right and a little slower.
+    pub firing_rate: f32,
 }
+
+/// The firing rate that is expected where nothing is said: that of trained convolutional networks.
+pub const FIRING_RATE: f32 = 0.15;
 
 impl Options {
     /// Plain compilation for a mode.
     pub fn new(mode: Mode) -> Options {
-        Options { mode, skip: Vec::new(), emit: Vec::new(), verify: false, taps: false }
+        Options {
+            mode,
+            skip: Vec::new(),
+            emit: Vec::new(),
+            verify: false,
+            taps: false,
+            firing_rate: FIRING_RATE,
+        }
     }
 }
 
@@ -153,8 +166,9 @@ fn finish(
             PipelineError::Broken { .. } => internal(error.to_string()),
         })?;
     shown.graph(&graph);
+    let settings = snnc_kernel::Settings { rate: options.firing_rate, taps: options.taps };
     let (mut plan, kernels) =
-        snnc_kernel::lower(&graph, recipe, options.taps).map_err(|error| internal(error.to_string()))?;
+        snnc_kernel::lower(&graph, recipe, settings).map_err(|error| internal(error.to_string()))?;
     if let (Some(encoder), Some(input)) = (encoder, plan.inputs.first_mut()) {
         input.encode(encoder);
     }

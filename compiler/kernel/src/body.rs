@@ -19,6 +19,15 @@
 /// The widest row: what fits the registers of the smallest target beside the operands.
 pub const MAX_ROW: usize = 32;
 
+/// The most lanes of a walk's rows: eight vectors of the widest machine.
+pub const MAX_LANES: usize = 128;
+
+/// The most words of a walk's position: their bits are numbered by one byte.
+pub const MAX_WORDS: usize = 4;
+
+/// Partial sums of a dot product: lane l of a row is added to number l mod 16.
+pub const PARTS: usize = 16;
+
 /// A register.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Reg(pub u32);
@@ -67,7 +76,7 @@ pub enum Access {
     Read,
     /// Written, perhaps read again by the same task.
     Write,
-    /// f32 memory of the running thread, of so many elements; contents are undefined when a task begins.
+    /// Memory of the running thread, of so many elements; contents are undefined when a task begins.
     Scratch(usize),
 }
 
@@ -254,6 +263,35 @@ pub struct Condition {
     pub right: Index,
 }
 
+/// Pieces of a slot, one for each number i: that of i begins at `at + i*step`.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Run {
+    /// The slot.
+    pub slot: Slot,
+    /// Where the first piece begins.
+    pub at: Index,
+    /// Elements from one piece to the next.
+    pub step: i64,
+}
+
+/// A walk over the set bits of a run of positions, and the rows of a matrix that they choose. The innermost loop of
+/// every product with spikes: one statement, so that a target may have a function for it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Walk {
+    /// Positions.
+    pub count: Index,
+    /// Words of a position, 1 to [`MAX_WORDS`].
+    pub words: usize,
+    /// Where the words of a position are, in a Bits slot.
+    pub bits: Run,
+    /// Where the row of a bit is, in an F32 slot that the kernel does not write by this statement.
+    pub rows: Run,
+    /// Lanes of a row, 1 to [`MAX_LANES`].
+    pub lanes: usize,
+    /// Where the sums of a position are (of a set bit, for dot products), in a writable F32 slot.
+    pub sums: Run,
+}
+
 /// A statement.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Stmt {
@@ -302,6 +340,19 @@ pub enum Stmt {
         word: Word,
         /// The body.
         body: Vec<Stmt>,
+    },
+    /// `sums[i] += rows[k]` for each position i and each set bit k of it, from the lowest; in each lane one addition
+    /// after the other.
+    AddRows(Walk),
+    /// `sums[j] += rows[k] * with[i]` for each position i and each set bit k of it, the j-th of the whole run:
+    /// [`PARTS`] partial sums of a dot product, the lanes of a row in their order.
+    DotRows(Walk, Run),
+    /// Turns 64 words of a Bits slot: bit b of word w becomes bit w of word b. Places count 32 bits.
+    Turn {
+        /// The words that are read.
+        from: (Slot, Index),
+        /// The words that are written, of another slot.
+        to: (Slot, Index),
     },
 }
 

@@ -8,8 +8,8 @@
 //! ```
 
 use crate::body::{
-    Access, Arith, Compare, Condition, Fold, Index, Kernel, Mask, Reg, RegData, RegType, Row, Slot, SlotData,
-    SlotElem, Stmt, Unary, Width, Word,
+    Access, Arith, Compare, Condition, Fold, Index, Kernel, Mask, Reg, RegData, RegType, Row, Run, Slot,
+    SlotData, SlotElem, Stmt, Unary, Walk, Width, Word,
 };
 use std::ops::{Add, Div, Mul, Sub};
 
@@ -246,6 +246,14 @@ impl Builder {
         Builder { kernel, open: vec![Vec::new()] }
     }
 
+    /// An empty body over the slots and registers of a kernel.
+    pub(crate) fn over(kernel: &Kernel) -> Builder {
+        let mut builder = Builder::new(&kernel.name);
+        builder.kernel.slots.clone_from(&kernel.slots);
+        builder.kernel.regs.clone_from(&kernel.regs);
+        builder
+    }
+
     /// The kernel.
     pub fn finish(mut self) -> Kernel {
         self.kernel.body = self.open.pop().expect("the outermost body is open");
@@ -272,16 +280,21 @@ impl Builder {
         self.slot(name, SlotElem::F32, Access::Scratch(elements))
     }
 
+    /// Scratch memory of so many words of bits.
+    pub fn scratch_words(&mut self, name: &str, words: usize) -> Slot {
+        self.slot(name, SlotElem::Bits, Access::Scratch(2 * words))
+    }
+
     fn reg(&mut self, name: &str, ty: RegType) -> Reg {
         self.kernel.regs.push(RegData { name: name.to_string(), ty });
         Reg(self.kernel.regs.len() as u32 - 1)
     }
 
-    fn push(&mut self, stmt: Stmt) {
+    pub(crate) fn push(&mut self, stmt: Stmt) {
         self.open.last_mut().expect("a body is open").push(stmt);
     }
 
-    fn nested(&mut self, body: impl FnOnce(&mut Builder)) -> Vec<Stmt> {
+    pub(crate) fn nested(&mut self, body: impl FnOnce(&mut Builder)) -> Vec<Stmt> {
         self.open.push(Vec::new());
         body(self);
         self.open.pop().expect("the body just opened")
@@ -313,6 +326,13 @@ impl Builder {
         let reg = self.reg(name, RegType::Word);
         self.set_word(reg, value);
         reg
+    }
+
+    /// Sets an index register that [`Builder::index`] made.
+    pub fn set_index(&mut self, index: &Index, value: Index) {
+        if let Index::Reg(reg) = index {
+            self.push(Stmt::SetIndex(*reg, value));
+        }
     }
 
     /// Sets a row register.
@@ -398,6 +418,21 @@ impl Builder {
         let then = self.nested(then);
         let condition = Condition { compare, left: left.into(), right: right.into() };
         self.push(Stmt::If { condition, then, otherwise: Vec::new() });
+    }
+
+    /// Adds rows where bits are set.
+    pub fn add_rows(&mut self, walk: Walk) {
+        self.push(Stmt::AddRows(walk));
+    }
+
+    /// Adds dot products of rows where bits are set.
+    pub fn dot_rows(&mut self, walk: Walk, with: Run) {
+        self.push(Stmt::DotRows(walk, with));
+    }
+
+    /// Turns 64 words.
+    pub fn turn(&mut self, to: (Slot, Index), from: (Slot, Index)) {
+        self.push(Stmt::Turn { from, to });
     }
 
     /// The body for each set bit of a word.

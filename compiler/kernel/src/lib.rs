@@ -5,9 +5,11 @@
 mod assign_buffers;
 pub mod body;
 pub mod build;
+mod expand;
 pub mod interp;
 mod lower;
 mod print;
 pub mod verify;
 
-pub use lower::{LowerError, lower};
+pub use expand::expand;
+pub use lower::{LowerError, Settings, lower};

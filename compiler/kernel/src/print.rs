@@ -16,8 +16,8 @@
 //! the name, so that the text says which is meant.
 
 use crate::body::{
-    Access, Arith, Compare, Fold, Index, Kernel, Mask, Reg, RegType, Row, Slot, SlotElem, Stmt, Unary, Width,
-    Word,
+    Access, Arith, Compare, Fold, Index, Kernel, Mask, Reg, RegType, Row, Run, Slot, SlotElem, Stmt, Unary,
+    Walk, Width, Word,
 };
 use std::collections::HashSet;
 use std::fmt::{self, Display, Formatter, Write};
@@ -154,7 +154,36 @@ impl<'k> Printer<'k> {
                 self.nest(&format!("each_bit {} of {} {{", self.reg(*reg), self.word(word)), body);
                 self.line("}");
             }
+            Stmt::AddRows(walk) => {
+                let line = format!("add_rows {} += {}", self.run("i", &walk.sums), self.rows(walk));
+                self.line(&format!("{line} for {}", self.positions(walk)));
+            }
+            Stmt::DotRows(walk, with) => {
+                let with = self.run("i", with);
+                let line = format!("dot_rows {} += {} . {with}", self.run("j", &walk.sums), self.rows(walk));
+                self.line(&format!("{line} for {}", self.positions(walk)));
+            }
+            Stmt::Turn { from, to } => {
+                let line = format!("turn {} = {}", self.place(to.0, &to.1), self.place(from.0, &from.1));
+                self.line(&line);
+            }
         }
+    }
+
+    fn run(&self, counter: &str, run: &Run) -> String {
+        let step = Index::from(run.step);
+        let place = self.index(&run.at);
+        format!("{}[{place} + {counter}*{}]", self.slots[run.slot.0 as usize], self.index(&step))
+    }
+
+    fn rows(&self, walk: &Walk) -> String {
+        format!("{} : f32[{}]", self.run("k", &walk.rows), walk.lanes)
+    }
+
+    fn positions(&self, walk: &Walk) -> String {
+        let count = self.operand(&walk.count, Bond::Atom);
+        let bits = self.run("i", &walk.bits);
+        format!("i in 0..{count}, k of {} words {bits}", walk.words)
     }
 
     fn nest(&mut self, head: &str, body: &[Stmt]) {

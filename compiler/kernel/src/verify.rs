@@ -4,12 +4,16 @@
 //! 2. A register is set before it is read, on every path. What a loop that may run no turn sets, or one side of a
 //!    branch, is not set behind it. A counter is set by its loop alone and is readable in its body alone.
 //! 3. Rows have 1 to [`MAX_ROW`] lanes, and operands equal widths.
-//! 4. Loads and stores suit the slot's elements; stores go to what is writable; scratch memory is f32.
-//! 5. Divisors and steps are positive constants, a backwards loop has step 1, constant shifts are below 64.
+//! 4. Loads and stores suit the slot's elements; stores go to what is writable; scratch memory is f32 or bits.
+//! 5. A walk has 1 to [`MAX_WORDS`] words and 1 to [`MAX_LANES`] lanes, and reads no slot that it writes.
+//! 6. Divisors and steps are positive constants, a backwards loop has step 1, constant shifts are below 64.
 //!
 //! Not checked: offsets, which depend on the task (the interpreter checks them).
 
-use crate::body::{Access, Index, Kernel, MAX_ROW, Mask, Reg, RegType, Row, Slot, SlotElem, Stmt, Word};
+use crate::body::{
+    Access, Index, Kernel, MAX_LANES, MAX_ROW, MAX_WORDS, Mask, Reg, RegType, Row, Run, Slot, SlotElem, Stmt,
+    Walk, Word,
+};
 use std::fmt;
 
 /// A broken rule of the kernel IR: a bug of the compiler.
@@ -70,7 +74,7 @@ impl Checker<'_> {
         }
         for slot in &self.kernel.slots {
             let scratch = matches!(slot.access, Access::Scratch(_));
-            ensure(!scratch || slot.elem == SlotElem::F32, || format!("scratch `{}` is not f32", slot.name))?;
+            ensure(!scratch || slot.elem != SlotElem::I32, || format!("scratch `{}` is i32", slot.name))?;
         }
         self.stmts(&self.kernel.body)
     }
@@ -170,7 +174,45 @@ impl Checker<'_> {
                 self.word(word)?;
                 self.turns(*reg, body, false)
             }
+            Stmt::AddRows(walk) => self.walk(walk, &[]),
+            Stmt::DotRows(walk, with) => self.walk(walk, &[with]),
+            Stmt::Turn { from, to } => {
+                self.slot(from.0, SlotElem::Bits, false)?;
+                self.slot(to.0, SlotElem::Bits, true)?;
+                self.distinct(from.0, to.0)?;
+                self.index(&from.1)?;
+                self.index(&to.1)
+            }
         }
+    }
+
+    fn walk(&self, walk: &Walk, with: &[&Run]) -> Check {
+        let (words, lanes) = (walk.words, walk.lanes);
+        ensure((1..=MAX_WORDS).contains(&words), || format!("a walk over {words} words"))?;
+        ensure((1..=MAX_LANES).contains(&lanes), || format!("a walk over rows of {lanes} lanes"))?;
+        self.index(&walk.count)?;
+        self.run_of(&walk.bits, SlotElem::Bits, false)?;
+        self.run_of(&walk.sums, SlotElem::F32, true)?;
+        for read in [&walk.rows].into_iter().chain(with.iter().copied()) {
+            self.run_of(read, SlotElem::F32, false)?;
+            self.distinct(read.slot, walk.sums.slot)?;
+        }
+        Ok(())
+    }
+
+    fn run_of(&self, run: &Run, elem: SlotElem, store: bool) -> Check {
+        self.slot(run.slot, elem, store)?;
+        ensure(run.step >= 0, || format!("a run backwards by {}", run.step))?;
+        self.index(&run.at)
+    }
+
+    /// What is read is not what is written: two written arguments might be one buffer.
+    fn distinct(&self, read: Slot, written: Slot) -> Check {
+        let access = |slot: Slot| self.kernel.slot(slot).access;
+        let both = access(read) == Access::Write && access(written) == Access::Write;
+        ensure(read != written && !both, || {
+            format!("`{}` is read where it may be written", self.kernel.slot(read).name)
+        })
     }
 
     /// A loop's body. What it sets stays set if it surely runs.

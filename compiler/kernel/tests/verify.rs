@@ -2,7 +2,8 @@
 
 use SlotElem::{Bits, F32};
 use snnc_kernel::body::{
-    Compare, Condition, Index, Kernel, Mask, Reg, RegData, RegType, Row, Slot, SlotElem, Stmt, Width, Word,
+    Compare, Condition, Index, Kernel, Mask, Reg, RegData, RegType, Row, Run, Slot, SlotElem, Stmt, Walk,
+    Width, Word,
 };
 use snnc_kernel::build::{Builder, load, mask_of};
 use snnc_kernel::verify::verify;
@@ -104,6 +105,41 @@ fn counters_belong_to_their_loop() {
     assert_eq!(message_of(vec![count(I, Index::Task, vec![set])]), "`i` counts a loop around, and is set");
     let again = count(I, Index::Task, vec![count(I, Index::Task, Vec::new())]);
     assert_eq!(message_of(vec![again]), "`i` counts a loop around, and is set");
+}
+
+#[test]
+fn walks_read_and_write_what_they_should() {
+    let run = |slot, step| Run { slot, at: Index::Task, step };
+    let walk = |bits: Slot, rows: Slot, sums: Slot| Walk {
+        count: Index::Batch,
+        words: 1,
+        bits: run(bits, 2),
+        rows: run(rows, 4),
+        lanes: 4,
+        sums: run(sums, 4),
+    };
+    assert_eq!(message(|k, [x, y, s, _]| k.add_rows(walk(s, x, y))), "");
+    assert_eq!(message(|k, [x, _, s, t]| k.add_rows(walk(s, x, t))), "");
+    assert_eq!(message(|k, [x, _, s, _]| k.add_rows(walk(s, x, x))), "`x` is read only, and stored to");
+    assert_eq!(message(|k, [_, y, s, _]| k.add_rows(walk(s, y, y))), "`y` is read where it may be written");
+    assert_eq!(message(|k, [x, y, ..]| k.add_rows(walk(x, x, y))), "`x` holds f32, used as bits");
+    assert_eq!(
+        message(|k, [x, y, s, _]| k.dot_rows(walk(s, x, y), run(y, 4))),
+        "`y` is read where it may be written"
+    );
+    let wide = |k: &mut Builder, [x, y, s, _]: [Slot; 4]| k.add_rows(Walk { lanes: 129, ..walk(s, x, y) });
+    assert_eq!(message(wide), "a walk over rows of 129 lanes");
+    let long = |k: &mut Builder, [x, y, s, _]: [Slot; 4]| k.add_rows(Walk { words: 5, ..walk(s, x, y) });
+    assert_eq!(message(long), "a walk over 5 words");
+    assert_eq!(
+        message(|k, [_, _, s, _]| k.turn((s, 0.into()), (s, 0.into()))),
+        "`s` is read where it may be written"
+    );
+    let words = |k: &mut Builder, [_, _, s, _]: [Slot; 4]| {
+        let t = k.scratch_words("words", 64);
+        k.turn((t, 0.into()), (s, 0.into()));
+    };
+    assert_eq!(message(words), "");
 }
 
 #[test]

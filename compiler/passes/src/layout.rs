@@ -6,7 +6,7 @@
 //! %y : f32[T4 B H16 W16 C128] = conv2d.masked_add %s, %w.add {…}
 //! ```
 //!
-//! Gains: a row of channels is one vector; a masked addition reads weight rows of 32 output channels that stay
+//! Gains: a row of channels is one vector; a masked addition reads weight rows of 128 output channels that stay
 //! in the nearest cache for a block of input channels; a dense product reads `[Co Kh Kw Ci]` as a matrix.
 //! Needs and leaves: fused. Parameters and inputs keep the types the user sees: a `relayout` follows them.
 //! Gradients of weights keep the parameter's type, for the optimiser. Stops at: values without channels.
@@ -19,8 +19,8 @@ use std::collections::HashMap;
 pub const PASS: Pass =
     Pass { name: "layout", needs: Stage::Fused, leaves: Stage::Fused, optional: false, run };
 
-/// Output channels in one tile of a masked addition's weight: the accumulators one kernel keeps.
-pub const TILE: usize = 32;
+/// Output channels in one tile of a masked addition's weight: what the widest vectors keep in registers.
+pub const TILE: usize = 128;
 
 fn run(graph: &mut Graph) {
     for value in (0..graph.value_count()).map(|n| Value(n as u32)) {
@@ -92,7 +92,8 @@ fn weight_layout(graph: &Graph, inst: Inst) -> Option<(&'static str, Type)> {
     use AxisName::{Ci, Co, Kh, Kw};
     let data = graph.inst(inst);
     let dense_conv = matches!(data.op, Op::Conv2d(_) | Op::Conv2dGradInput(_));
-    let (suffix, order): (_, &[AxisName]) = if matches!(data.op, Op::Conv2dMaskedAdd(_)) {
+    let walked = matches!(data.op, Op::Conv2dMaskedAdd(_) | Op::Conv2dSampledGradInput(_));
+    let (suffix, order): (_, &[AxisName]) = if walked {
         ("add", &[Kh, Kw, Ci, Co])
     } else if data.op == Op::LinearMaskedAdd {
         ("add", &[Ci, Co])

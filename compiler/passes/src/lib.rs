@@ -25,6 +25,7 @@ pub mod pack_spikes;
 pub mod pass;
 pub mod pipeline;
 pub mod reassociate_attention;
+pub mod sample_dx;
 pub mod simplify;
 pub mod spike_matmul;
 

@@ -3,7 +3,7 @@
 use crate::pass::Pass;
 use crate::{
     autodiff, checkpoint, cse, dce, fold_norm, fold_scale, fuse_lif, fuse_time, hoist_static, infer_spikes,
-    layout, pack_spikes, reassociate_attention, simplify, spike_matmul,
+    layout, pack_spikes, reassociate_attention, sample_dx, simplify, spike_matmul,
 };
 use snnc_ir::Mode;
 
@@ -47,6 +47,8 @@ pub const TRAIN: &[Pass] = &[
     cse::PASS,
     dce::PASS,
     spike_matmul::PASS,
+    // While a neuron's window is one value and its gradient one operation.
+    sample_dx::PASS,
     // After the last cse, which would find the copies and join them again.
     checkpoint::PASS,
     fuse_lif::PASS,

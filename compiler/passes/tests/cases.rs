@@ -109,6 +109,7 @@ passes! {
     dce: "dce",
     autodiff: "autodiff",
     spike_matmul: "spike-matmul",
+    sample_dx: "sample-dx",
     checkpoint: "checkpoint",
     fuse_lif: "fuse-lif",
     fuse_time: "fuse-time",

@@ -337,7 +337,8 @@ impl Session {
         Ok(self.values(self.exe.plan.loss.ok_or_else(none)?, 1)?[0])
     }
 
-    /// The input of the samples that are set, as the network reads it: `[B …]`, or `[T B …]` where it has time.
+    /// The input of the samples that are set, as the network reads it: `[B …]`, or `[T B …]` where it has time, behind
+    /// its encoder.
     ///
     /// # Errors
     /// [`Error::Internal`] for a broken plan.

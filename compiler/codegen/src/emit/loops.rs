@@ -111,6 +111,9 @@ impl Emitter<'_, '_> {
             }
             Stmt::If { condition, then, otherwise } => self.branch(condition, then, otherwise),
             Stmt::EachBit { reg, word, body } => self.each_bit(*reg, word, body),
+            Stmt::AddRows(walk) => self.walk(self.wide().add_rows, walk, None),
+            Stmt::DotRows(walk, with) => self.walk(self.wide().dot_rows, walk, Some(with)),
+            Stmt::Turn { from, to } => self.turn(self.wide().turn, from, to),
         }
     }
 

@@ -14,6 +14,7 @@ mod loops;
 mod math;
 mod memory;
 mod vector;
+mod walk;
 
 use cranelift_codegen::ir::{AbiParam, Block, Function, InstBuilder, Signature, Type, Value, types};
 use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
@@ -21,6 +22,7 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 pub(crate) use math::{MathNames, signature as math_signature};
 use memory::{Memory, SlotMemory};
 use snnc_kernel::body::{Kernel, Reg, RegType};
+pub(crate) use walk::{TURN_ARGUMENTS, WALK_ARGUMENTS, WideNames};
 
 /// The signature of `snnc_plan::KernelFn`.
 pub(crate) fn signature(convention: CallConv) -> Signature {
@@ -29,20 +31,29 @@ pub(crate) fn signature(convention: CallConv) -> Signature {
     signature
 }
 
+/// Functions that kernels call.
+#[derive(Clone, Copy)]
+pub(crate) struct Names {
+    /// Of one number.
+    pub(crate) math: MathNames,
+    /// For walks; without them the kernel must be expanded.
+    pub(crate) wide: Option<WideNames>,
+}
+
 /// Fills `function`, whose signature is set, with the kernel.
 pub(crate) fn emit(
     kernel: &Kernel,
     function: &mut Function,
     context: &mut FunctionBuilderContext,
     target: TargetFrontendConfig,
-    math: MathNames,
+    names: Names,
 ) {
     let mut builder = FunctionBuilder::new(function, context);
     let entry = builder.create_block();
     builder.append_block_params_for_function_params(entry);
     builder.switch_to_block(entry);
     builder.seal_block(entry);
-    let mut emitter = Emitter::new(kernel, builder, entry, math);
+    let mut emitter = Emitter::new(kernel, builder, entry, names);
     let (begin, end) = (emitter.param(entry, 1), emitter.param(entry, 2));
     emitter.tasks(begin, end);
     emitter.builder.ins().return_(&[]);
@@ -59,7 +70,7 @@ struct Emitter<'k, 'f> {
     reg_depth: Vec<usize>,
     /// Where each slot lies.
     slots: Vec<SlotMemory>,
-    math: MathNames,
+    names: Names,
     batch: Value,
     task: Value,
     /// Loops around the current statement.
@@ -72,7 +83,7 @@ struct Emitter<'k, 'f> {
 }
 
 impl<'k, 'f> Emitter<'k, 'f> {
-    fn new(kernel: &'k Kernel, mut builder: FunctionBuilder<'f>, entry: Block, math: MathNames) -> Self {
+    fn new(kernel: &'k Kernel, mut builder: FunctionBuilder<'f>, entry: Block, names: Names) -> Self {
         let args = builder.block_params(entry)[0];
         let (slots, batch) = Memory::new(kernel, &mut builder).load_arguments(kernel, &mut builder, args);
         let regs = kernel.regs.iter().map(|reg| declare(&mut builder, reg.ty)).collect();
@@ -82,13 +93,18 @@ impl<'k, 'f> Emitter<'k, 'f> {
             regs,
             reg_depth: vec![0; kernel.regs.len()],
             slots,
-            math,
+            names,
             batch,
             task: batch,
             depth: 0,
             floor: 0,
             over_bits: false,
         }
+    }
+
+    /// The target's functions for walks: a kernel that has walks is expanded where there are none.
+    fn wide(&self) -> WideNames {
+        self.names.wide.expect("walks are expanded where the target has no functions for them")
     }
 
     fn param(&self, block: Block, number: usize) -> Value {

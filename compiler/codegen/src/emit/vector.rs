@@ -146,8 +146,8 @@ impl Emitter<'_, '_> {
                     Unary::Neg => self.signs(value, chunk, true),
                     Unary::Abs => self.signs(value, chunk, false),
                     Unary::Sqrt => self.builder.ins().sqrt(value),
-                    Unary::Exp => self.call(self.math.exp, value, chunk),
-                    Unary::Ln => self.call(self.math.ln, value, chunk),
+                    Unary::Exp => self.call(self.names.math.exp, value, chunk),
+                    Unary::Ln => self.call(self.names.math.ln, value, chunk),
                 }
             }
             Lanes::Select(mask, a, b) => self.select(mask, a, b, chunk),

@@ -1,5 +1,7 @@
 //! What the tests of machine code share.
 
+#![allow(dead_code)] // Each test uses a part of it.
+
 use snnc_codegen::run_both;
 use snnc_kernel::body::{Access, Kernel, SlotElem};
 use std::ops::Range;

@@ -48,6 +48,14 @@ pub fn grad_input(conv: Conv, args: &[&Type], hint: Option<&Type>) -> Result<Typ
     Ok(dx)
 }
 
+/// The window has the input's axes.
+pub fn sampled_grad_input(conv: Conv, args: &[&Type]) -> Result<Type, String> {
+    let (dy, window) = (args[0], args[2]);
+    expect_real(dy, "gradient")?;
+    expect_axes(dy, &output(conv, window, weight_extents(args[1])?)?, "gradient")?;
+    Ok(window.with_elem(Elem::F32))
+}
+
 pub fn grad_weight(conv: Conv, args: &[&Type], hint: Option<&Type>) -> Result<Type, String> {
     let (x, dy, hint) = (args[0], args[1], need_hint(hint)?);
     expect_real(dy, "gradient")?;

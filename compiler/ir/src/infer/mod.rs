@@ -42,6 +42,7 @@ fn infer(op: &Op, args: &[&Type], hint: Option<&Type>) -> Result<Vec<Type>, Stri
     match op {
         Op::Conv2d(geometry) | Op::Conv2dMaskedAdd(geometry) => one(conv::conv(*geometry, args)),
         Op::Conv2dGradInput(geometry) => one(conv::grad_input(*geometry, args, hint)),
+        Op::Conv2dSampledGradInput(geometry) => one(conv::sampled_grad_input(*geometry, args)),
         Op::Conv2dGradWeight(geometry) | Op::Conv2dMaskedGradWeight(geometry) => {
             one(conv::grad_weight(*geometry, args, hint))
         }

@@ -63,6 +63,16 @@ pub fn grad_input(conv: Conv, args: &[Operand], ty: &Type, batch: usize) -> Vec<
     dx
 }
 
+/// The window's storage may have its axes in another order than the result.
+pub fn sampled_grad_input(conv: Conv, args: &[Operand], ty: &Type, batch: usize) -> Vec<f64> {
+    let window = args[2];
+    let mut dx = grad_input(conv, args, ty, batch);
+    for (dx, at) in dx.iter_mut().zip(offsets(ty, window.ty, batch)) {
+        *dx = if window.data[at] == 0.0 { 0.0 } else { *dx };
+    }
+    dx
+}
+
 pub fn grad_weight(conv: Conv, args: &[Operand], ty: &Type, batch: usize) -> Vec<f64> {
     let [x, dy] = [args[0], args[1]];
     let views = [View::new(x.ty, batch), View::new(ty, batch), View::new(dy.ty, batch)];

@@ -198,6 +198,7 @@ fn evaluate(op: &Op, args: &[Operand], results: &[&Type], context: Context) -> R
             vec![conv::forward(*geometry, args, ty, batch)]
         }
         Op::Conv2dGradInput(geometry) => vec![conv::grad_input(*geometry, args, ty, batch)],
+        Op::Conv2dSampledGradInput(geometry) => vec![conv::sampled_grad_input(*geometry, args, ty, batch)],
         Op::Conv2dGradWeight(geometry) | Op::Conv2dMaskedGradWeight(geometry) => {
             vec![conv::grad_weight(*geometry, args, ty, batch)]
         }

@@ -79,6 +79,8 @@ pub enum Op {
     Conv2dMaskedAdd(Conv),
     /// `conv2d.masked_grad_weight x, dy`: x binary; rows of dy are added where a bit is set.
     Conv2dMaskedGradWeight(Conv),
+    /// `conv2d.sampled_grad_input dy, w, window`: the gradient of the input where the window is open, 0 elsewhere.
+    Conv2dSampledGradInput(Conv),
 
     // linear.rs
     /// `linear x, w [, b]`: x `[.. C]`, w `[Co Ci]`.

@@ -90,6 +90,9 @@ impl Op {
             Op::Conv2dMaskedGradWeight(_) => {
                 binary(row("conv2d.masked_grad_weight", F::Conv, Whole, MASKED, (2, 2), (1, 1)))
             }
+            Op::Conv2dSampledGradInput(_) => {
+                row("conv2d.sampled_grad_input", F::Conv, Each, MASKED, (3, 3), (1, 1))
+            }
             Op::Linear => row("linear", F::Linear, Each, ANY, (2, 3), (1, 1)),
             Op::LinearGradInput => row("linear.grad_input", F::Linear, Each, ANY, (2, 2), (1, 1)),
             Op::LinearGradWeight => row("linear.grad_weight", F::Linear, Whole, ANY, (2, 2), (1, 1)),
@@ -151,6 +154,7 @@ impl Op {
             self,
             Op::Conv2dMaskedAdd(_)
                 | Op::Conv2dMaskedGradWeight(_)
+                | Op::Conv2dSampledGradInput(_)
                 | Op::LinearMaskedAdd
                 | Op::LinearMaskedGradWeight
                 | Op::LifGrad(_)
@@ -182,6 +186,8 @@ impl Op {
             1..4
         } else if matches!(self, Op::Mask | Op::MaskNot) {
             1..2
+        } else if matches!(self, Op::Conv2dSampledGradInput(_)) {
+            2..3
         } else {
             0..0
         }

@@ -22,6 +22,7 @@ pub fn of(op: &Op) -> Vec<(&'static str, String)> {
     match op {
         Op::Conv2d(conv)
         | Op::Conv2dGradInput(conv)
+        | Op::Conv2dSampledGradInput(conv)
         | Op::Conv2dGradWeight(conv)
         | Op::Conv2dMaskedAdd(conv)
         | Op::Conv2dMaskedGradWeight(conv) => {
@@ -407,6 +408,7 @@ pub fn op(mnemonic: &str, mut with: Attributes) -> Result<Op, String> {
     let op = match mnemonic {
         "conv2d" => Op::Conv2d(with.conv()?),
         "conv2d.grad_input" => Op::Conv2dGradInput(with.conv()?),
+        "conv2d.sampled_grad_input" => Op::Conv2dSampledGradInput(with.conv()?),
         "conv2d.grad_weight" => Op::Conv2dGradWeight(with.conv()?),
         "conv2d.masked_add" => Op::Conv2dMaskedAdd(with.conv()?),
         "conv2d.masked_grad_weight" => Op::Conv2dMaskedGradWeight(with.conv()?),

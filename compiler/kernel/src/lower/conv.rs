@@ -1,24 +1,35 @@
-//! Convolutions: masked additions with weights blocked for the L1 cache, their weight gradients, and the
-//! dense products that the runtime does.
+//! Convolutions: masked additions with weights blocked for the L1 cache, and the dense products that the runtime
+//! does.
 //!
 //! ```text
-//! for kh, kw, block of up to 3 words of input channels:       ; a weight tile of 192 x 32 stays in L1
-//!   for t, image, y, x where the tap lies inside:             ; and serves every position and timestep
-//!     acc = load sums; each_bit ci of x { acc += w[kh kw ci] }; store sums
+//! for kh, kw, block of input channels:                        ; a weight tile of 64 x 128 stays in L1
+//!   for t, image, y: run of x where the tap lies inside:      ; and serves every position and timestep
+//!     add_rows sums[x] += w[kh kw ci] : f32[128] for ci of the words of x
 //! ```
 //!
 //! A masked linear product is the same with one position and one tap.
 
-use super::view::{Frame, Shape, TILE, Tile, View, one_tile};
+use super::view::{Shape, TILE, View, WIDE, WideTile};
 use super::{Draw, LowerError, Lowering};
-use crate::body::{Index, Row, Slot, SlotElem, Width};
-use crate::build::{Builder, load, load_word};
+use crate::body::{Index, MAX_WORDS, Row, Run, Slot, SlotElem, Walk};
+use crate::build::{Builder, load};
 use snnc_ir::{AxisName, Conv, Inst, Op, Value};
-use snnc_plan::{ConvGeometry, Dense, Step, Tasks};
+use snnc_plan::{ConvGeometry, Dense, Step};
 use std::collections::HashMap;
 
-/// Words of input channels in a block: 192 rows of 32 weights are 24 KiB.
-const BLOCK_WORDS: usize = 3;
+/// Bytes of weights that a block of input channels may take of the nearest cache: two thirds of it, on the machines
+/// of today.
+const BLOCK_BYTES: usize = 32 << 10;
+/// The same where few neurons fire: then the walks' own work counts more than what is added, and longer lists win.
+const SPARSE_BLOCK_BYTES: usize = 64 << 10;
+/// Below this firing rate few neurons fire.
+const SPARSE: f32 = 0.1;
+
+/// Words of input channels in a block of rows of `lanes` weights.
+pub fn block_words(lanes: usize, rate: f32) -> usize {
+    let bytes = if rate < SPARSE { SPARSE_BLOCK_BYTES } else { BLOCK_BYTES };
+    (bytes / (lanes * 64 * 4)).clamp(1, MAX_WORDS)
+}
 
 /// The part of an output that a task sums: some images, some rows, all timesteps.
 #[derive(Debug)]
@@ -26,10 +37,12 @@ pub struct Block {
     pub steps: usize,
     /// The most images of a block.
     pub images: usize,
-    /// The most rows of a block.
+    /// The most rows of a block; images are whole where there are several.
     pub rows: usize,
     /// Columns.
     pub width: usize,
+    /// Elements of the sums of a position.
+    pub lanes: usize,
     /// The first image.
     pub first: Index,
     /// Images of this block.
@@ -42,13 +55,18 @@ pub struct Block {
 impl Block {
     /// Elements of scratch memory from one timestep to the next.
     pub fn time_stride(&self) -> usize {
-        self.images * self.rows * self.width * TILE
+        self.images * self.rows * self.width * self.lanes
     }
 
     /// Where the sums of a position lie.
     pub fn sum_at(&self, t: &Index, image: &Index, y: &Index, x: &Index) -> Index {
         let row = (t * self.images + image) * self.rows + (y - self.y0.clone());
-        (row * self.width + x) * TILE
+        (row * self.width + x) * self.lanes
+    }
+
+    /// Positions of this block at one timestep, whose sums lie one after the other.
+    fn positions(&self) -> Index {
+        &self.count * ((&self.y1 - &self.y0) * self.width)
     }
 }
 
@@ -60,6 +78,8 @@ pub struct MaskedConv {
     bias: Option<Slot>,
     attrs: Conv,
     kernel: (usize, usize),
+    /// The expected firing rate of the input.
+    rate: f32,
     /// The value that it computes.
     pub result: Value,
 }
@@ -93,202 +113,134 @@ impl MaskedConv {
             bias: bias.map(|b| draw.read(b, SlotElem::F32)),
             attrs,
             kernel: (weight.extent(AxisName::Kh), weight.extent(AxisName::Kw)),
+            rate: lowering.rate,
             result: data.results[0],
         }))
     }
 
     /// Draws the sums of a block for one tile of output channels, bias included.
-    pub fn accumulate(&self, k: &mut Builder, sums: Slot, block: &Block, tile: &Tile) {
+    pub fn accumulate(&self, k: &mut Builder, sums: Slot, block: &Block, tile: &WideTile) {
         self.start(k, sums, block, tile);
-        let words = self.x.shape.words();
+        let (words, most) = (self.x.shape.words(), block_words(tile.n, self.rate));
         let (kh, kw) = self.kernel;
-        let weights = tile.index.clone() * (TILE * kh * kw * self.x.shape.channels);
+        let weights = &tile.index * (WIDE * kh * kw * self.x.shape.channels);
         k.for_range("kh", 0, kh, |k, ky| {
             k.for_range("kw", 0, kw, |k, kx| {
-                k.for_step("word0", 0, words, BLOCK_WORDS, |k, word0| {
-                    let word1 = k.index("word1", (&word0 + BLOCK_WORDS).min(words));
-                    let tap = (&ky * kw + &kx) * self.x.shape.channels;
-                    let rows = k.index("rows", &weights + tap * tile.n);
-                    self.taps(k, sums, block, tile, (&ky, &kx), (&word0, &word1, &rows));
+                let tap = (&ky * kw + &kx) * self.x.shape.channels;
+                let rows = k.index("rows", &weights + tap * tile.n);
+                let tap = Tap { y: ky.clone(), x: kx };
+                k.for_step("word", 0, words / most * most, most, |k, word| {
+                    self.taps(k, sums, block, &tap, &Piece { word, words: most, rows: &rows, n: tile.n });
                 });
+                let rest =
+                    Piece { word: (words / most * most).into(), words: words % most, rows: &rows, n: tile.n };
+                if rest.words > 0 {
+                    self.taps(k, sums, block, &tap, &rest);
+                }
             });
         });
     }
 
     /// Every sum starts at the bias.
-    fn start(&self, k: &mut Builder, sums: Slot, block: &Block, tile: &Tile) {
-        let n = tile.n;
-        let first = match self.bias {
-            Some(bias) => load(bias, &tile.index * TILE, n),
-            None => Row::constant(0.0, n),
-        };
-        let first = k.row("first", n, first);
-        k.for_range("t", 0, block.steps, |k, t| {
-            k.for_range("image", 0, &block.count, |k, image| {
-                let at = k.index("at", block.sum_at(&t, &image, &block.y0, &Index::Const(0)));
-                let positions = (&block.y1 - &block.y0) * block.width;
-                k.for_range("p", 0, positions, |k, p| k.store(sums, &at + p * TILE, Row::Reg(first)));
+    fn start(&self, k: &mut Builder, sums: Slot, block: &Block, tile: &WideTile) {
+        let positions = k.index("positions", block.positions());
+        tile.each_part(k, |k, part, lane| {
+            let first = match self.bias {
+                Some(bias) => load(bias, &part.index * TILE, part.n),
+                None => Row::constant(0.0, part.n),
+            };
+            let first = k.row("first", part.n, first);
+            k.for_range("t", 0, block.steps, |k, t| {
+                let at = k.index("at", &t * block.time_stride() + lane);
+                k.for_range("p", 0, &positions, |k, p| k.store(sums, &at + p * block.lanes, Row::Reg(first)));
             });
         });
     }
 
-    /// One tap, one block of words: over all positions for which the tap lies inside the input.
-    fn taps(
-        &self,
-        k: &mut Builder,
-        sums: Slot,
-        block: &Block,
-        tile: &Tile,
-        tap: (&Index, &Index),
-        words: (&Index, &Index, &Index),
-    ) {
-        let (stride, pad, n) = (self.attrs.stride, self.attrs.pad, tile.n);
+    /// One tap, one block of words: over all positions for which the tap lies inside the input. All of a block are one
+    /// run where the convolution looks at nothing but the position itself.
+    fn taps(&self, k: &mut Builder, sums: Slot, block: &Block, tap: &Tap, piece: &Piece<'_>) {
+        if self.kernel == (1, 1) && self.attrs.stride == 1 && self.attrs.pad == 0 {
+            return self.same_positions(k, sums, block, piece);
+        }
+        let (stride, pad) = (self.attrs.stride, self.attrs.pad);
         let shape = self.x.shape;
-        let (y_in, y_end) = inside(tap.0, self.attrs, shape.height);
-        let (x_in, x_end) = inside(tap.1, self.attrs, shape.width);
+        let (y_in, y_end) = inside(&tap.y, self.attrs, shape.height);
+        let (x_in, x_end) = inside(&tap.x, self.attrs, shape.width);
         let y_in = k.index("ylo", y_in.max(&block.y0));
         let y_end = k.index("yhi", y_end.min(&block.y1));
         let x_in = k.index("xlo", x_in);
         let x_end = k.index("xhi", x_end.min(block.width));
         k.for_range("t", 0, block.steps, |k, t| {
             k.for_range("image", 0, &block.count, |k, image| {
-                let b = &block.first + &image;
-                let input = k.index("input", shape.image(&t, &b));
+                let input = k.index("input", shape.image(&t, &(&block.first + &image)));
                 k.for_range("y", &y_in, &y_end, |k, y| {
-                    let iy = &y * stride + tap.0 - pad;
-                    let line = k.index("line", &input + iy * (shape.width * shape.stride()));
-                    let line_sums = k.index("sum", block.sum_at(&t, &image, &y, &Index::Const(0)));
-                    k.for_range("x", &x_in, &x_end, |k, x| {
-                        let ix = &x * stride + tap.1 - pad;
-                        let at = k.index("at", &line + ix * shape.stride());
-                        let sum = k.index("acc_at", &line_sums + &x * TILE);
-                        let acc = k.row("acc", n, load(sums, &sum, n));
-                        k.for_range("word", words.0, words.1, |k, word| {
-                            let bits = load_word(self.x.slot, &at + &word * 2, Width::Full);
-                            let rows = k.index("row", words.2 + &word * (64 * n));
-                            k.each_bit("ci", bits, |k, ci| {
-                                k.set(acc, Row::Reg(acc) + load(self.w, &rows + ci * n, n));
-                            });
-                        });
-                        k.store(sums, &sum, Row::Reg(acc));
-                    });
+                    let iy = &y * stride + &tap.y - pad;
+                    let ix = &x_in * stride + &tap.x - pad;
+                    let at = &input + (iy * shape.width + ix) * shape.stride();
+                    let to = block.sum_at(&t, &image, &y, &x_in);
+                    self.walk(k, (sums, to, block.lanes), (at, stride), &x_end - &x_in, piece);
                 });
             });
         });
     }
+
+    fn same_positions(&self, k: &mut Builder, sums: Slot, block: &Block, piece: &Piece<'_>) {
+        let shape = self.x.shape;
+        let positions = k.index("positions", block.positions());
+        k.for_range("t", 0, block.steps, |k, t| {
+            let from = &block.y0 * (shape.width * shape.stride());
+            let at = shape.image(&t, &block.first) + from;
+            let to = &t * block.time_stride();
+            self.walk(k, (sums, to, block.lanes), (at, 1), positions.clone(), piece);
+        });
+    }
+
+    /// A run of positions, `stride` input positions apart.
+    fn walk(
+        &self,
+        k: &mut Builder,
+        (sums, to, step): (Slot, Index, usize),
+        (at, stride): (Index, usize),
+        count: Index,
+        piece: &Piece<'_>,
+    ) {
+        let shape = self.x.shape;
+        let run = |slot, at, step: usize| Run { slot, at, step: step as i64 };
+        k.add_rows(Walk {
+            count,
+            words: piece.words,
+            bits: run(self.x.slot, at + &piece.word * 2, stride * shape.stride()),
+            rows: run(self.w, piece.rows + &piece.word * (64 * piece.n), piece.n),
+            lanes: piece.n,
+            sums: run(sums, to, step),
+        });
+    }
+}
+
+/// A place of a kernel.
+struct Tap {
+    y: Index,
+    x: Index,
+}
+
+/// Some words of input channels at a tap.
+struct Piece<'a> {
+    /// The first word.
+    word: Index,
+    words: usize,
+    /// Where the weights of the tap begin.
+    rows: &'a Index,
+    /// Output channels of a weight row.
+    n: usize,
 }
 
 /// Output positions `lo..hi` (not yet cut at the output's extent) whose tap lies inside `extent`.
-fn inside(tap: &Index, attrs: Conv, extent: usize) -> (Index, Index) {
+pub fn inside(tap: &Index, attrs: Conv, extent: usize) -> (Index, Index) {
     let (stride, pad) = (attrs.stride, attrs.pad);
     let lo = ((Index::from(pad) - tap).max(0) + (stride - 1)).quotient(stride);
     let hi = (Index::from(extent - 1 + pad + stride) - tap).max(0).quotient(stride);
     (lo, hi)
-}
-
-/// `dw[co ci kh kw] = Σ dy[.., co]` over the positions where the spike of `ci` at the tap is set. A task takes
-/// a tile of output channels, a tap and a block of input channels: its sums need no other task's.
-pub fn masked_grad_weight(lowering: &mut Lowering<'_>, inst: Inst, attrs: Conv) -> Result<(), LowerError> {
-    let graph = lowering.graph;
-    let data = graph.inst(inst);
-    let (result, name) = (data.results[0], lowering.inst_name(inst));
-    let mut draw = Draw::new();
-    let x = draw.read_view(lowering, data.args[0])?;
-    let dy = draw.read_view(lowering, data.args[1])?;
-    let weight = graph.ty(result);
-    let (kh, kw) = (weight.extent(AxisName::Kh), weight.extent(AxisName::Kw));
-    let buffer = lowering.add_value(result)?;
-    let dw = draw.write(buffer, SlotElem::F32);
-    let words = x.shape.words();
-    let blocks = words.div_ceil(BLOCK_WORDS);
-    let k = &mut draw.k;
-    let sums = k.scratch("sums", words.min(BLOCK_WORDS) * 64 * TILE);
-    let tile_index = k.index("tile", Index::Task.quotient(kh * kw * blocks));
-    let rest = k.index("rest", Index::Task.remainder(kh * kw * blocks));
-    let tap = k.index("tap", rest.quotient(blocks));
-    let ky = k.index("ky", tap.quotient(kw));
-    let kx = k.index("kx", tap.remainder(kw));
-    let word0 = k.index("word0", rest.remainder(blocks) * BLOCK_WORDS);
-    let word1 = k.index("word1", (&word0 + BLOCK_WORDS).min(words));
-    let grad = GradWeight { x: &x, dy: &dy, sums, attrs, tap: (ky, kx), words: (word0, word1) };
-    one_tile(k, &tile_index, dy.shape.channels, |k, tile| {
-        grad.gather(k, &tile);
-        grad.write(k, &tile, dw, (kh, kw));
-    });
-    let tiles = dy.shape.tiles();
-    lowering.push_kernel(&name, draw, Tasks::fixed(tiles * kh * kw * blocks));
-    Ok(())
-}
-
-/// A task of a weight gradient.
-struct GradWeight<'a> {
-    x: &'a View,
-    dy: &'a View,
-    sums: Slot,
-    attrs: Conv,
-    tap: (Index, Index),
-    words: (Index, Index),
-}
-
-impl GradWeight<'_> {
-    fn gather(&self, k: &mut Builder, tile: &Tile) {
-        let n = tile.n;
-        let (input, output) = (self.x.shape, self.dy.shape);
-        let (word0, word1) = &self.words;
-        let rows = (word1 - word0) * 64;
-        k.for_range("ci", 0, rows, |k, ci| k.store(self.sums, ci * TILE, Row::constant(0.0, n)));
-        let (y_in, y_end) = inside(&self.tap.0, self.attrs, input.height);
-        let (x_in, x_end) = inside(&self.tap.1, self.attrs, input.width);
-        let y_in = k.index("ylo", y_in);
-        let y_end = k.index("yhi", y_end.min(output.height));
-        let x_in = k.index("xlo", x_in);
-        let x_end = k.index("xhi", x_end.min(output.width));
-        let (stride, pad) = (self.attrs.stride, self.attrs.pad);
-        k.for_range("t", 0, output.steps(), |k, t| {
-            let batch = if output.batched { Index::Batch } else { Index::Const(1) };
-            k.for_range("b", 0, batch, |k, b| {
-                k.for_range("y", &y_in, &y_end, |k, y| {
-                    k.for_range("x", &x_in, &x_end, |k, x| {
-                        let p = &y * output.width + &x;
-                        let frame = Frame { t: t.clone(), b: b.clone(), p, tile: tile.clone() };
-                        let row = k.row("dy", n, self.dy.row(&frame));
-                        let iy = &y * stride + &self.tap.0 - pad;
-                        let ix = &x * stride + &self.tap.1 - pad;
-                        let at = k.index("at", input.position(&t, &b, &(iy * input.width + ix)));
-                        self.add_rows(k, n, row, &at);
-                    });
-                });
-            });
-        });
-    }
-
-    fn add_rows(&self, k: &mut Builder, n: usize, row: crate::body::Reg, at: &Index) {
-        let (word0, word1) = &self.words;
-        k.for_range("word", word0, word1, |k, word| {
-            let bits = load_word(self.x.slot, at + &word * 2, Width::Full);
-            let first = k.index("first", (&word - word0) * (64 * TILE));
-            k.each_bit("ci", bits, |k, ci| {
-                let sum = k.index("sum", &first + ci * TILE);
-                k.store(self.sums, &sum, load(self.sums, &sum, n) + Row::Reg(row));
-            });
-        });
-    }
-
-    fn write(&self, k: &mut Builder, tile: &Tile, dw: Slot, kernel: (usize, usize)) {
-        let channels = self.x.shape.channels;
-        let taps = kernel.0 * kernel.1;
-        let (word0, word1) = &self.words;
-        let first = k.index("ci0", word0 * 64);
-        let end = k.index("ci1", (word1 * 64).min(channels));
-        let tap = &self.tap.0 * kernel.1 + &self.tap.1;
-        k.for_range("ci", &first, &end, |k, ci| {
-            let from = k.index("from", (&ci - &first) * TILE);
-            let to = k.index("to", (&tile.index * (TILE * channels) + &ci) * taps + &tap);
-            k.for_range("co", 0, tile.n, |k, co| {
-                k.store(dw, &to + &co * (channels * taps), load(self.sums, &from + &co, 1));
-            });
-        });
-    }
 }
 
 fn geometry(input: &Shape, output: &Shape, kernel: (usize, usize), attrs: Conv) -> ConvGeometry {

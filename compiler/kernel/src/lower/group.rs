@@ -10,7 +10,7 @@
 
 use super::conv::{Block, MaskedConv};
 use super::emit::{Scope, Val};
-use super::view::{Frame, Shape, TILE, Tile, View, each_tile, one_tile};
+use super::view::{Frame, Shape, Tile, View, each_tile, one_wide_tile};
 use super::{Draw, LowerError, Lowering};
 use crate::body::{Index, Mask, Reg, Row};
 use crate::build::{Builder, load};
@@ -18,8 +18,8 @@ use snnc_ir::{Inst, Op, Value};
 use snnc_plan::Tasks;
 use std::collections::HashMap;
 
-/// Rows of 32 channels that a task sums in scratch memory: 128 KiB.
-const BLOCK_ROWS: usize = 1024;
+/// Positions, all timesteps counted, whose sums of 128 channels a task keeps in scratch memory: 128 KiB.
+const BLOCK_POSITIONS: usize = 256;
 /// Images that share a task where one image is small: enough to reuse weights, few enough to share the work.
 const BLOCK_IMAGES: usize = 16;
 /// Elements that a task of element-wise work takes, over all its timesteps.
@@ -171,13 +171,13 @@ impl Body<'_> {
         let shape = self.shape;
         let steps = shape.steps();
         let per_row = steps * shape.width;
-        let rows = (BLOCK_ROWS / per_row).clamp(1, shape.height);
+        let rows = (BLOCK_POSITIONS / per_row).clamp(1, shape.height);
         let whole = rows == shape.height;
-        let images = if whole { (BLOCK_ROWS / (per_row * rows)).clamp(1, BLOCK_IMAGES) } else { 1 };
+        let images = if whole { (BLOCK_POSITIONS / (per_row * rows)).clamp(1, BLOCK_IMAGES) } else { 1 };
         let blocks = shape.height.div_ceil(rows);
-        let tiles = shape.tiles();
-        let sums: Vec<_> =
-            products.iter().map(|_| k.scratch("sums", steps * images * rows * shape.width * TILE)).collect();
+        let (tiles, lanes) = (shape.wide_tiles(), shape.sums());
+        let size = steps * images * rows * shape.width * lanes;
+        let sums: Vec<_> = products.iter().map(|_| k.scratch("sums", size)).collect();
 
         let group = k.index("group", Index::Task.quotient(blocks * tiles) * images);
         let rest = k.index("rest", Index::Task.remainder(blocks * tiles));
@@ -185,20 +185,22 @@ impl Body<'_> {
         let y0 = k.index("y0", rest.remainder(blocks) * rows);
         let y1 = k.index("y1", (&y0 + rows).min(shape.height));
         let count = k.index("images", (Index::Batch - &group).min(images));
-        let block = Block { steps, images, rows, width: shape.width, first: group, count, y0, y1 };
-        one_tile(k, &tile_index, shape.channels, |k, tile| {
+        let block = Block { steps, images, rows, width: shape.width, lanes, first: group, count, y0, y1 };
+        one_wide_tile(k, &tile_index, shape.channels, |k, tile| {
             for (product, &slot) in products.iter().zip(&sums) {
                 product.accumulate(k, slot, &block, &tile);
             }
             k.for_range("image", 0, &block.count, |k, image| {
                 k.for_range("y", &block.y0, &block.y1, |k, y| {
                     k.for_range("x", 0, shape.width, |k, x| {
-                        for (product, &slot) in products.iter().zip(&sums) {
-                            let at = block.sum_at(&Index::Const(0), &image, &y, &x);
-                            self.sums.insert(product.result, (slot, at, block.time_stride()));
-                        }
+                        let at = k.index("sums", block.sum_at(&Index::Const(0), &image, &y, &x));
                         let b = &block.first + &image;
-                        self.through_time(k, &b, &(&y * shape.width + &x), &tile);
+                        tile.each_part(k, |k, part, lane| {
+                            for (product, &slot) in products.iter().zip(&sums) {
+                                self.sums.insert(product.result, (slot, &at + lane, block.time_stride()));
+                            }
+                            self.through_time(k, &b, &(&y * shape.width + &x), &part);
+                        });
                     });
                 });
             });

@@ -12,6 +12,8 @@
 mod attention;
 mod conv;
 mod emit;
+mod grad_input;
+mod grad_weight;
 mod group;
 mod linear;
 mod loss;
@@ -58,13 +60,27 @@ pub(crate) struct Draft {
     pub batched: bool,
 }
 
-/// Lowers a packed graph; `recipe` is handed through to the plan. With `tapped` the plan has [`Plan::taps`], and what
-/// they read lives to the end of a step.
-pub fn lower(graph: &Graph, recipe: Recipe, tapped: bool) -> Result<(Plan, Vec<Kernel>), LowerError> {
+/// What a graph is lowered for.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Settings {
+    /// The firing rate that products with spikes are laid out for.
+    pub rate: f32,
+    /// Whether the plan has [`Plan::taps`], and what they read lives to the end of a step.
+    pub taps: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { rate: 0.15, taps: false }
+    }
+}
+
+/// Lowers a packed graph; `recipe` is handed through to the plan.
+pub fn lower(graph: &Graph, recipe: Recipe, settings: Settings) -> Result<(Plan, Vec<Kernel>), LowerError> {
     if graph.stage != Stage::Packed {
         return Err(LowerError(format!("the graph is at stage {:?}, not Packed", graph.stage)));
     }
-    let mut lowering = Lowering::new(graph);
+    let mut lowering = Lowering::new(graph, settings.rate);
     for &value in graph.params.iter().chain(&graph.inputs) {
         lowering.add_value(value)?;
     }
@@ -75,7 +91,7 @@ pub fn lower(graph: &Graph, recipe: Recipe, tapped: bool) -> Result<(Plan, Vec<K
             lowering.lower_inst(inst)?;
         }
     }
-    let taps = if tapped { taps::taps(&lowering)? } else { Vec::new() };
+    let taps = if settings.taps { taps::taps(&lowering)? } else { Vec::new() };
     lowering.finish(recipe, taps)
 }
 
@@ -89,6 +105,8 @@ pub(crate) struct Lowering<'g> {
     steps: [Vec<Step>; 3],
     section: usize,
     probes: Vec<Probe>,
+    /// The expected firing rate.
+    pub rate: f32,
 }
 
 const PREPARE: usize = 0;
@@ -96,7 +114,7 @@ const FORWARD: usize = 1;
 const BACKWARD: usize = 2;
 
 impl<'g> Lowering<'g> {
-    fn new(graph: &'g Graph) -> Lowering<'g> {
+    fn new(graph: &'g Graph, rate: f32) -> Lowering<'g> {
         Lowering {
             graph,
             drafts: Vec::new(),
@@ -106,6 +124,7 @@ impl<'g> Lowering<'g> {
             steps: [Vec::new(), Vec::new(), Vec::new()],
             section: PREPARE,
             probes: Vec::new(),
+            rate,
         }
     }
 
@@ -226,12 +245,13 @@ impl<'g> Lowering<'g> {
         match op {
             Op::Conv2d(attrs) => conv::dense(self, inst, *attrs),
             Op::Conv2dGradInput(attrs) => conv::dense_grad_input(self, inst, *attrs),
+            Op::Conv2dSampledGradInput(attrs) => grad_input::sampled(self, inst, *attrs),
             Op::Conv2dGradWeight(attrs) => conv::dense_grad_weight(self, inst, *attrs),
-            Op::Conv2dMaskedGradWeight(attrs) => conv::masked_grad_weight(self, inst, *attrs),
+            Op::Conv2dMaskedGradWeight(attrs) => grad_weight::masked(self, inst, *attrs),
             Op::Linear => linear::dense(self, inst),
             Op::LinearGradInput => linear::dense_grad_input(self, inst),
             Op::LinearGradWeight => linear::dense_grad_weight(self, inst),
-            Op::LinearMaskedGradWeight => conv::masked_grad_weight(self, inst, linear::AS_CONV),
+            Op::LinearMaskedGradWeight => grad_weight::masked(self, inst, linear::AS_CONV),
             Op::BnStats(attrs) => norm::stats(self, inst, *attrs),
             Op::BnGradSums => norm::grad_sums(self, inst),
             Op::FoldWeight(attrs) => norm::fold_weight(self, inst, *attrs),

@@ -11,6 +11,9 @@ use snnc_ir::{AxisName, Elem, Type};
 /// Channels of a full tile: one half word of spikes, eight vectors of 128 bits.
 pub const TILE: usize = 32;
 
+/// Channels of a wide tile: those of a weight's tile, which a walk over spikes adds at once.
+pub const WIDE: usize = 128;
+
 /// A value in memory.
 #[derive(Clone, Debug)]
 pub struct View {
@@ -93,6 +96,16 @@ impl Shape {
     /// Tiles of channels.
     pub fn tiles(&self) -> usize {
         self.channels.div_ceil(TILE)
+    }
+
+    /// Wide tiles of channels.
+    pub fn wide_tiles(&self) -> usize {
+        self.channels.div_ceil(WIDE)
+    }
+
+    /// Elements of the sums of a position in a wide tile: whole cache lines.
+    pub fn sums(&self) -> usize {
+        self.channels.min(WIDE).next_multiple_of(16)
     }
 
     /// Offset of an image's first element.
@@ -185,13 +198,27 @@ fn last_tile(channels: usize) -> Tile {
 
 /// The body for every tile of channels: a loop over full tiles, and the last by itself where it differs.
 pub fn each_tile(k: &mut Builder, channels: usize, mut body: impl FnMut(&mut Builder, Tile)) {
+    each_part(k, &Index::Const(0), channels, |k, tile, _| body(k, tile));
+}
+
+/// The body for every tile of `channels` channels from tile `first` on, an even one. It is also given the lane where
+/// the tile begins among them.
+pub fn each_part(
+    k: &mut Builder,
+    first: &Index,
+    channels: usize,
+    mut body: impl FnMut(&mut Builder, Tile, &Index),
+) {
     let last = last_tile(channels);
     let count = channels.div_ceil(TILE);
     let alike = last.n == TILE && last.width == Width::Half;
     let looped = if alike { count } else { count - 1 };
-    k.for_range("tile", 0, looped, |k, index| body(k, Tile { index, n: TILE, width: Width::Half }));
+    k.for_range("tile", 0, looped, |k, part| {
+        body(k, Tile { index: first + &part, n: TILE, width: Width::Half }, &(&part * TILE));
+    });
     if !alike {
-        body(k, last);
+        let lane = &last.index * TILE;
+        body(k, Tile { index: first + &last.index, ..last }, &lane);
     }
 }
 
@@ -204,4 +231,38 @@ pub fn one_tile(k: &mut Builder, index: &Index, channels: usize, mut body: impl 
         });
     }
     k.when(Compare::Eq, index, last.index.clone(), |k| body(k, last));
+}
+
+/// A wide tile of channels: its number, and the channels in it.
+#[derive(Clone, Debug)]
+pub struct WideTile {
+    /// The number; channels start at 128 times it.
+    pub index: Index,
+    /// Channels, 128 but in a narrower last tile.
+    pub n: usize,
+}
+
+impl WideTile {
+    /// The body for each tile of this wide one, with the lane where it begins.
+    pub fn each_part(&self, k: &mut Builder, body: impl FnMut(&mut Builder, Tile, &Index)) {
+        each_part(k, &(&self.index * (WIDE / TILE)), self.n, body);
+    }
+}
+
+/// The body for the wide tile of this number, known when the kernel runs.
+pub fn one_wide_tile(
+    k: &mut Builder,
+    index: &Index,
+    channels: usize,
+    mut body: impl FnMut(&mut Builder, WideTile),
+) {
+    let last = channels.div_ceil(WIDE) - 1;
+    let n = channels - last * WIDE;
+    if n == WIDE {
+        return body(k, WideTile { index: index.clone(), n });
+    }
+    if last > 0 {
+        k.when(Compare::Lt, index, last, |k| body(k, WideTile { index: index.clone(), n: WIDE }));
+    }
+    k.when(Compare::Eq, index, last, |k| body(k, WideTile { index: Index::from(last), n }));
 }

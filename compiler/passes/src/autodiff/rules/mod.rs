@@ -62,6 +62,7 @@ pub fn apply(sweep: &mut Sweep, step: &Step) {
         Op::BatchNorm(_) | Op::FoldWeight(_) | Op::FoldBias(_) => no_rule(step, "it belongs to inference"),
         Op::Conv2dMaskedAdd(_)
         | Op::Conv2dMaskedGradWeight(_)
+        | Op::Conv2dSampledGradInput(_)
         | Op::LinearMaskedAdd
         | Op::LinearMaskedGradWeight
         | Op::LifCharge(_)

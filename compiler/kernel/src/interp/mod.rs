@@ -4,6 +4,8 @@
 //! Every offset is checked, every register and every element of scratch memory must be set before it is read, no
 //! index may overflow. Arithmetic is one f32 operation a lane, in the order the IR states.
 
+mod walk;
+
 use crate::body::{
     Access, Arith, Compare, Condition, Fold, Index, Kernel, MAX_ROW, Mask, Reg, Row, Slot, Stmt, Unary,
     Width, Word,
@@ -127,10 +129,9 @@ impl<'k, 'b> Machine<'k, 'b> {
             }
             Stmt::StoreWord(slot, at, word, width) => {
                 let (word, at) = (self.word(word)?, self.index(at)?);
-                let halves = [word as u32, (word >> 32) as u32];
                 return match width {
-                    Width::Half => self.write(*slot, at, &halves[..1]),
-                    Width::Full => self.write(*slot, at, &halves),
+                    Width::Half => self.write(*slot, at, &halves(word)[..1]),
+                    Width::Full => self.write(*slot, at, &halves(word)),
                 };
             }
             Stmt::For { reg, begin, end, step, down, body } => {
@@ -152,6 +153,16 @@ impl<'k, 'b> Machine<'k, 'b> {
                     self.set(*reg, Value::Index(i64::from(word.trailing_zeros())));
                     word &= word - 1;
                     self.stmts(body)?;
+                }
+            }
+            Stmt::AddRows(walk) => return self.add_rows(walk),
+            Stmt::DotRows(walk, with) => return self.dot_rows(walk, with),
+            Stmt::Turn { from, to } => {
+                let words = self.words(from.0, self.index(&from.1)?, 64)?;
+                let turned = |b: usize| (0..64).fold(0, |word, w| word | (words[w] >> b & 1) << w);
+                let at = self.index(&to.1)?;
+                for b in 0..64 {
+                    self.write(to.0, at + 2 * b as i64, &halves(turned(b)))?;
                 }
             }
         }
@@ -336,6 +347,11 @@ impl<'k, 'b> Machine<'k, 'b> {
         let by = self.index(by)?;
         u32::try_from(by).ok().filter(|by| *by < 64).ok_or_else(|| format!("a shift by {by}"))
     }
+}
+
+/// A word as it lies in memory.
+fn halves(word: u64) -> [u32; 2] {
+    [word as u32, (word >> 32) as u32]
 }
 
 /// The counter's value in a turn, none after the last.

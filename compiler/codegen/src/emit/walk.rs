@@ -1,0 +1,67 @@
+//! Walks over set bits as calls of a target's own functions.
+
+use super::Emitter;
+use cranelift_codegen::ir::{
+    AbiParam, ExtFuncData, ExternalName, InstBuilder, Signature, UserExternalName, Value, types,
+};
+use snnc_kernel::body::{Index, Run, Slot, Walk};
+
+/// The numbers under which the module knows the functions.
+#[derive(Clone, Copy)]
+pub(crate) struct WideNames {
+    /// `AddRows`.
+    pub(crate) add_rows: u32,
+    /// `DotRows`.
+    pub(crate) dot_rows: u32,
+    /// `Turn`.
+    pub(crate) turn: u32,
+}
+
+/// Arguments of `wide::WalkFn`.
+pub(crate) const WALK_ARGUMENTS: usize = 11;
+/// Arguments of `wide::TurnFn`.
+pub(crate) const TURN_ARGUMENTS: usize = 2;
+
+impl Emitter<'_, '_> {
+    /// A walk, with the run of what rows are multiplied with where they are.
+    pub(super) fn walk(&mut self, function: u32, walk: &Walk, with: Option<&Run>) {
+        let count = self.index(&walk.count.max(0));
+        let constants = [walk.words, walk.lanes].map(|n| self.constant(n as i64));
+        let mut arguments = vec![count];
+        arguments.extend(constants);
+        // Where nothing is multiplied, what stands for it is not read.
+        for run in [&walk.bits, &walk.rows, &walk.sums, with.unwrap_or(&walk.rows)] {
+            arguments.push(self.pointer(run.slot, &run.at));
+            arguments.push(self.constant(run.step));
+        }
+        self.call_wide(function, &arguments);
+    }
+
+    /// A turn of 64 words.
+    pub(super) fn turn(&mut self, function: u32, from: &(Slot, Index), to: &(Slot, Index)) {
+        let arguments = [self.pointer(from.0, &from.1), self.pointer(to.0, &to.1)];
+        self.call_wide(function, &arguments);
+    }
+
+    fn pointer(&mut self, slot: Slot, at: &Index) -> Value {
+        let address = self.address(slot, at, true);
+        match address.offset {
+            0 => address.base,
+            offset => {
+                let offset = self.constant(i64::from(offset));
+                self.builder.ins().iadd(address.base, offset)
+            }
+        }
+    }
+
+    fn call_wide(&mut self, function: u32, arguments: &[Value]) {
+        let mut signature = Signature::new(self.builder.func.signature.call_conv);
+        signature.params.extend(arguments.iter().map(|_| AbiParam::new(types::I64)));
+        let signature = self.builder.import_signature(signature);
+        let name = UserExternalName { namespace: 0, index: function };
+        let name = ExternalName::user(self.builder.func.declare_imported_user_function(name));
+        let data = ExtFuncData { name, signature, colocated: false, patchable: false };
+        let function = self.builder.import_function(data);
+        self.builder.ins().call(function, arguments);
+    }
+}

@@ -1,0 +1,197 @@
+//! Walks with vectors of 256 bits: a row is walked in parts of 64 lanes, eight registers.
+
+use super::{TurnFn, WalkFn, Wide};
+use std::arch::x86_64::*;
+
+pub(super) const WIDE: Wide =
+    Wide { name: "AVX2", add_rows: add_rows as WalkFn, dot_rows: dot_rows as WalkFn, turn: turn as TurnFn };
+
+/// Lanes of a vector.
+const LANES: usize = 8;
+/// Lanes of a part.
+const PART: usize = 64;
+/// Partial sums of a dot product.
+const SUMS: usize = 16;
+
+/// The numbers of the set bits of a position of up to four words.
+struct List {
+    numbers: [u8; 256],
+    length: usize,
+}
+
+impl List {
+    /// # Safety
+    /// `bits` points to `words` words, four at most.
+    unsafe fn fill(&mut self, bits: *const u64, words: usize) {
+        self.length = 0;
+        for number in 0..words {
+            // SAFETY: the caller's promise.
+            let mut word = unsafe { *bits.add(number) };
+            while word != 0 {
+                self.numbers[self.length] = (number * 64) as u8 + word.trailing_zeros() as u8;
+                self.length += 1;
+                word &= word - 1;
+            }
+        }
+    }
+
+    fn numbers(&self) -> impl Iterator<Item = usize> {
+        self.numbers[..self.length].iter().map(|&number| usize::from(number))
+    }
+}
+
+/// The lanes of vector `v` that lie below `lanes`, as the sign bits of a mask.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn mask(v: usize, lanes: usize) -> __m256i {
+    let own = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    _mm256_cmpgt_epi32(_mm256_set1_epi32(lanes.saturating_sub(v * LANES) as i32), own)
+}
+
+unsafe extern "C" fn add_rows(
+    count: usize,
+    words: usize,
+    lanes: usize,
+    bits: *const u64,
+    bits_step: usize,
+    rows: *const f32,
+    rows_step: usize,
+    sums: *mut f32,
+    sums_step: usize,
+    _with: *const f32,
+    _with_step: usize,
+) {
+    for first in (0..lanes).step_by(PART) {
+        // SAFETY: the kernel interpreter's rules hold for the kernel that calls: `count` positions of `words` words, a
+        // row of `lanes` for each set bit, and sums of `lanes` for each position lie inside their buffers; a part
+        // begins inside a row. The feature was detected before this function was chosen.
+        unsafe {
+            let (rows, sums) = ((rows.add(first), rows_step), (sums.add(first), sums_step));
+            match lanes - first {
+                PART.. => add::<true>(count, words, PART, (bits, bits_step), rows, sums),
+                rest => add::<false>(count, words, rest, (bits, bits_step), rows, sums),
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As [`add_rows`], for rows of `lanes` lanes, all of a part where it is whole.
+#[target_feature(enable = "avx2,bmi1,popcnt")]
+unsafe fn add<const WHOLE: bool>(
+    count: usize,
+    words: usize,
+    lanes: usize,
+    (bits, bits_step): (*const u64, usize),
+    (rows, rows_step): (*const f32, usize),
+    (sums, sums_step): (*mut f32, usize),
+) {
+    let mut list = List { numbers: [0; 256], length: 0 };
+    let masks: [__m256i; 8] = std::array::from_fn(|v| mask(v, lanes));
+    // SAFETY: the caller's promise; masked loads and stores touch no lane beyond a row's last.
+    unsafe {
+        let load = |from: *const f32, v: usize| match WHOLE {
+            true => _mm256_loadu_ps(from.add(v * LANES)),
+            false => _mm256_maskload_ps(from.wrapping_add(v * LANES), masks[v]),
+        };
+        for position in 0..count {
+            list.fill(bits.cast::<u32>().add(position * bits_step).cast(), words);
+            let sum = sums.add(position * sums_step);
+            let mut acc: [__m256; 8] = std::array::from_fn(|v| load(sum, v));
+            for number in list.numbers() {
+                let row = rows.add(number * rows_step);
+                for (v, acc) in acc.iter_mut().enumerate() {
+                    *acc = _mm256_add_ps(*acc, load(row, v));
+                }
+            }
+            for (v, acc) in acc.into_iter().enumerate() {
+                _mm256_maskstore_ps(sum.wrapping_add(v * LANES), masks[v], acc);
+            }
+        }
+    }
+}
+
+unsafe extern "C" fn dot_rows(
+    count: usize,
+    words: usize,
+    lanes: usize,
+    bits: *const u64,
+    bits_step: usize,
+    rows: *const f32,
+    rows_step: usize,
+    sums: *mut f32,
+    sums_step: usize,
+    with: *const f32,
+    with_step: usize,
+) {
+    // SAFETY: as in `add_rows`; sums of 16 for each set bit lie inside their buffer, and a row of `with`
+    // for each position.
+    unsafe {
+        let places = ((bits, bits_step), (rows, rows_step), (sums, sums_step), (with, with_step));
+        dot(count, words, lanes, places);
+    }
+}
+
+/// Where the pieces of a walk with dot products lie.
+type Places = ((*const u64, usize), (*const f32, usize), (*mut f32, usize), (*const f32, usize));
+
+/// # Safety
+/// As [`dot_rows`].
+#[target_feature(enable = "avx2,bmi1,popcnt")]
+unsafe fn dot(count: usize, words: usize, lanes: usize, places: Places) {
+    let ((bits, bits_step), (rows, rows_step), (sums, sums_step), (with, with_step)) = places;
+    let mut list = List { numbers: [0; 256], length: 0 };
+    let (whole, rest) = (lanes / SUMS, lanes % SUMS);
+    let mut sum = sums;
+    // SAFETY: the caller's promise; what is left over of a row is read lane by lane.
+    unsafe {
+        for position in 0..count {
+            list.fill(bits.cast::<u32>().add(position * bits_step).cast(), words);
+            let other = with.add(position * with_step);
+            for number in list.numbers() {
+                let row = rows.add(number * rows_step);
+                let mut acc = [_mm256_loadu_ps(sum), _mm256_loadu_ps(sum.add(LANES))];
+                for part in 0..whole {
+                    for (half, acc) in acc.iter_mut().enumerate() {
+                        let at = part * SUMS + half * LANES;
+                        let product =
+                            _mm256_mul_ps(_mm256_loadu_ps(row.add(at)), _mm256_loadu_ps(other.add(at)));
+                        *acc = _mm256_add_ps(*acc, product);
+                    }
+                }
+                _mm256_storeu_ps(sum, acc[0]);
+                _mm256_storeu_ps(sum.add(LANES), acc[1]);
+                for lane in 0..rest {
+                    *sum.add(lane) += *row.add(whole * SUMS + lane) * *other.add(whole * SUMS + lane);
+                }
+                sum = sum.wrapping_add(sums_step);
+            }
+        }
+    }
+}
+
+/// Halves of ever smaller squares change places.
+unsafe extern "C" fn turn(from: *const [u64; 64], to: *mut [u64; 64]) {
+    // SAFETY: both are 64 words, of the caller's buffers.
+    let mut words = unsafe { *from };
+    swap::<32>(&mut words, 0x0000_0000_FFFF_FFFF);
+    swap::<16>(&mut words, 0x0000_FFFF_0000_FFFF);
+    swap::<8>(&mut words, 0x00FF_00FF_00FF_00FF);
+    swap::<4>(&mut words, 0x0F0F_0F0F_0F0F_0F0F);
+    swap::<2>(&mut words, 0x3333_3333_3333_3333);
+    swap::<1>(&mut words, 0x5555_5555_5555_5555);
+    // SAFETY: as above.
+    unsafe { *to = words };
+}
+
+/// The high bits of each word and the low bits of that `APART` words behind it change places.
+fn swap<const APART: usize>(words: &mut [u64; 64], low: u64) {
+    for square in words.chunks_exact_mut(2 * APART) {
+        let (first, second) = square.split_at_mut(APART);
+        for (x, y) in first.iter_mut().zip(second) {
+            let changed = (*x >> APART ^ *y) & low;
+            *y ^= changed;
+            *x ^= changed << APART;
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! Walks with vectors of 512 bits: a row of 128 lanes is eight registers.
+//!
+//! A position's bits are first turned into a list of their numbers, by one `vpcompressb` a word, and the next
+//! position's while this one is summed: the list's bytes are then long in the cache, and the only branch that is not
+//! foreseen is the end of a list.
+
+use super::{TurnFn, WalkFn, Wide};
+use std::arch::x86_64::*;
+
+pub(super) const WIDE: Wide = Wide {
+    name: "AVX-512",
+    add_rows: add_rows as WalkFn,
+    dot_rows: dot_rows as WalkFn,
+    turn: turn as TurnFn,
+};
+
+/// Whether this machine has what the functions are made of.
+pub(super) fn is_available() -> bool {
+    std::is_x86_feature_detected!("avx512f")
+        && std::is_x86_feature_detected!("avx512bw")
+        && std::is_x86_feature_detected!("avx512vbmi2")
+        && std::is_x86_feature_detected!("popcnt")
+}
+
+/// Lanes of a vector.
+const LANES: usize = 16;
+
+/// Numbers of 64 bits, in their order.
+const NUMBERS: [u8; 64] = {
+    let mut numbers = [0; 64];
+    let mut i = 0;
+    while i < 64 {
+        numbers[i] = i as u8;
+        i += 1;
+    }
+    numbers
+};
+
+/// The numbers of the set bits of a position of up to four words; a word's store reaches 63 bytes further.
+#[repr(align(64))]
+struct List([u8; 256 + 64]);
+
+impl List {
+    /// Fills the list; its length.
+    ///
+    /// # Safety
+    /// `bits` points to `words` words, four at most; the features of [`is_available`].
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
+    #[inline]
+    unsafe fn fill(&mut self, bits: *const u64, words: usize) -> usize {
+        // SAFETY: `words` words are read; each stores 64 bytes at most 192 behind the list's start.
+        unsafe {
+            let numbers = _mm512_loadu_si512(NUMBERS.as_ptr().cast());
+            let mut length = 0;
+            for number in 0..words {
+                let word = *bits.add(number);
+                let own = _mm512_add_epi8(numbers, _mm512_set1_epi8((number * 64) as i8));
+                let to = self.0.as_mut_ptr().add(length);
+                _mm512_storeu_si512(to.cast(), _mm512_maskz_compress_epi8(word, own));
+                length += word.count_ones() as usize;
+            }
+            length
+        }
+    }
+}
+
+/// The lanes of vector `v` of `N` of which the last has `last`.
+fn mask<const N: usize>(v: usize, last: __mmask16) -> __mmask16 {
+    if v + 1 == N { last } else { !0 }
+}
+
+/// The lanes of the last vector of a row.
+fn last_mask(lanes: usize) -> __mmask16 {
+    !0 >> (lanes.wrapping_neg() % LANES)
+}
+
+/// Calls the function for the number of vectors that hold so many lanes.
+macro_rules! by_vectors {
+    ($function:ident, $lanes:expr, $arguments:tt) => {
+        match usize::div_ceil($lanes, LANES) {
+            1 => $function::<1> $arguments,
+            2 => $function::<2> $arguments,
+            3 => $function::<3> $arguments,
+            4 => $function::<4> $arguments,
+            5 => $function::<5> $arguments,
+            6 => $function::<6> $arguments,
+            7 => $function::<7> $arguments,
+            _ => $function::<8> $arguments,
+        }
+    };
+}
+
+unsafe extern "C" fn add_rows(
+    count: usize,
+    words: usize,
+    lanes: usize,
+    bits: *const u64,
+    bits_step: usize,
+    rows: *const f32,
+    rows_step: usize,
+    sums: *mut f32,
+    sums_step: usize,
+    _with: *const f32,
+    _with_step: usize,
+) {
+    let last = last_mask(lanes);
+    // SAFETY: the kernel interpreter's rules hold for the kernel that calls: `count` positions of `words` words, a row
+    // of `lanes` for each set bit, and sums of `lanes` for each position lie inside their buffers. The features were
+    // detected before this function was chosen.
+    unsafe {
+        by_vectors!(
+            add,
+            lanes,
+            (count, words, last, (bits, bits_step), (rows, rows_step), (sums, sums_step))
+        );
+    }
+}
+
+/// # Safety
+/// As [`add_rows`], for rows of `N` vectors of which the last has the lanes `last`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
+unsafe fn add<const N: usize>(
+    count: usize,
+    words: usize,
+    last: __mmask16,
+    (bits, bits_step): (*const u64, usize),
+    (rows, rows_step): (*const f32, usize),
+    (sums, sums_step): (*mut f32, usize),
+) {
+    let mut lists = [List([0; 320]), List([0; 320])];
+    // SAFETY: the caller's promise; masked loads and stores touch no lane beyond a row's last.
+    unsafe {
+        let words_of = |position: usize| bits.cast::<u32>().add(position * bits_step).cast::<u64>();
+        let mut length = if count > 0 { lists[0].fill(words_of(0), words) } else { 0 };
+        for position in 0..count {
+            let own = length;
+            if position + 1 < count {
+                length = lists[(position + 1) % 2].fill(words_of(position + 1), words);
+            }
+            let list = lists[position % 2].0.as_ptr();
+            let sum = sums.add(position * sums_step);
+            let mut acc = [_mm512_setzero_ps(); N];
+            for (v, acc) in acc.iter_mut().enumerate() {
+                *acc = _mm512_maskz_loadu_ps(mask::<N>(v, last), sum.add(v * LANES));
+            }
+            for j in 0..own {
+                let row = rows.add(usize::from(*list.add(j)) * rows_step);
+                for (v, acc) in acc.iter_mut().enumerate() {
+                    let row = _mm512_maskz_loadu_ps(mask::<N>(v, last), row.add(v * LANES));
+                    *acc = _mm512_add_ps(*acc, row);
+                }
+            }
+            for (v, acc) in acc.iter().enumerate() {
+                _mm512_mask_storeu_ps(sum.add(v * LANES), mask::<N>(v, last), *acc);
+            }
+        }
+    }
+}
+
+unsafe extern "C" fn dot_rows(
+    count: usize,
+    words: usize,
+    lanes: usize,
+    bits: *const u64,
+    bits_step: usize,
+    rows: *const f32,
+    rows_step: usize,
+    sums: *mut f32,
+    sums_step: usize,
+    with: *const f32,
+    with_step: usize,
+) {
+    let last = last_mask(lanes);
+    // SAFETY: as in `add_rows`; sums of 16 for each set bit lie inside their buffer, and a row of `with`
+    // for each position.
+    unsafe {
+        let places = ((bits, bits_step), (rows, rows_step), (sums, sums_step), (with, with_step));
+        by_vectors!(dot, lanes, (count, words, last, places));
+    }
+}
+
+/// Where the pieces of a walk with dot products lie.
+type Places = ((*const u64, usize), (*const f32, usize), (*mut f32, usize), (*const f32, usize));
+
+/// # Safety
+/// As [`dot_rows`], for rows of `N` vectors of which the last has the lanes `last`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
+unsafe fn dot<const N: usize>(count: usize, words: usize, last: __mmask16, places: Places) {
+    let ((bits, bits_step), (rows, rows_step), (sums, sums_step), (with, with_step)) = places;
+    let mut list = List([0; 320]);
+    let mut sum = sums;
+    // SAFETY: the caller's promise; masked loads touch no lane beyond a row's last.
+    unsafe {
+        for position in 0..count {
+            let length = list.fill(bits.cast::<u32>().add(position * bits_step).cast::<u64>(), words);
+            let mut other = [_mm512_setzero_ps(); N];
+            for (v, other) in other.iter_mut().enumerate() {
+                *other =
+                    _mm512_maskz_loadu_ps(mask::<N>(v, last), with.add(position * with_step + v * LANES));
+            }
+            for j in 0..length {
+                let row = rows.add(usize::from(*list.0.as_ptr().add(j)) * rows_step);
+                let mut acc = _mm512_loadu_ps(sum);
+                for (v, other) in other.iter().enumerate() {
+                    let mask = mask::<N>(v, last);
+                    let product = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, row.add(v * LANES)), *other);
+                    // A lane beyond the last keeps its sum: adding 0 would turn -0 into 0.
+                    acc = _mm512_mask_add_ps(acc, mask, acc, product);
+                }
+                _mm512_storeu_ps(sum, acc);
+                sum = sum.wrapping_add(sums_step);
+            }
+        }
+    }
+}
+
+/// Halves of ever smaller squares change places: between vectors for 32, 16 and 8 words, inside them for 4, 2 and 1.
+unsafe extern "C" fn turn(from: *const [u64; 64], to: *mut [u64; 64]) {
+    // SAFETY: both are 64 words, of the caller's buffers; the features were detected.
+    unsafe { turn_words(from.cast(), to.cast()) }
+}
+
+/// # Safety
+/// 64 words are read and as many written.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
+unsafe fn turn_words(from: *const u64, to: *mut u64) {
+    let mut a = [_mm512_setzero_si512(); 8];
+    for (v, a) in a.iter_mut().enumerate() {
+        // SAFETY: eight words of 64.
+        *a = unsafe { _mm512_loadu_si512(from.add(v * 8).cast()) };
+    }
+    swap_between::<4, 32>(&mut a, 0x0000_0000_FFFF_FFFF);
+    swap_between::<2, 16>(&mut a, 0x0000_FFFF_0000_FFFF);
+    swap_between::<1, 8>(&mut a, 0x00FF_00FF_00FF_00FF);
+    for (v, a) in a.into_iter().enumerate() {
+        let a = swap_inside::<4>(a, _mm512_shuffle_i64x2::<0b01_00_11_10>(a, a), 0xF0, 0x0F0F_0F0F_0F0F_0F0F);
+        let a = swap_inside::<2>(a, _mm512_permutex_epi64::<0b01_00_11_10>(a), 0xCC, 0x3333_3333_3333_3333);
+        let a = swap_inside::<1>(a, _mm512_permutex_epi64::<0b10_11_00_01>(a), 0xAA, 0x5555_5555_5555_5555);
+        // SAFETY: eight words of 64.
+        unsafe { _mm512_storeu_si512(to.add(v * 8).cast(), a) };
+    }
+}
+
+/// The high bits of the words of a vector and the low bits of those `APART` vectors behind it change places.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn swap_between<const APART: usize, const SHIFT: u32>(a: &mut [__m512i; 8], low: i64) {
+    let low = _mm512_set1_epi64(low);
+    for first in (0..8).filter(|v| v & APART == 0) {
+        let (x, y) = (a[first], a[first + APART]);
+        let changed = _mm512_and_si512(_mm512_xor_si512(_mm512_srli_epi64::<SHIFT>(x), y), low);
+        a[first + APART] = _mm512_xor_si512(y, changed);
+        a[first] = _mm512_xor_si512(x, _mm512_slli_epi64::<SHIFT>(changed));
+    }
+}
+
+/// The same between the words of one vector; `other` has the partner of each word, `high` names the later ones.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn swap_inside<const SHIFT: u32>(a: __m512i, other: __m512i, high: __mmask8, low: i64) -> __m512i {
+    let up = _mm512_slli_epi64::<SHIFT>(other);
+    let moved = _mm512_mask_srli_epi64::<SHIFT>(up, high, other);
+    let own = _mm512_mask_set1_epi64(_mm512_set1_epi64(low), high, !low);
+    // Bits of `a` where `own` is set, of `moved` elsewhere.
+    _mm512_ternarylogic_epi64::<0b1100_1010>(own, a, moved)
+}

@@ -1,0 +1,134 @@
+//! Walks over set bits: the functions of wide vectors, their loops of 128 bits and the interpreter give the same bits.
+
+mod common;
+
+use common::{Random, numbers};
+use proptest::prelude::*;
+use snnc_codegen::{Vectors, run_as};
+use snnc_kernel::body::{Index, Kernel, MAX_LANES, MAX_WORDS, PARTS, Run, SlotElem, Walk};
+use snnc_kernel::build::Builder;
+
+/// Sizes of a walk: positions, words of each, lanes, and what lies between one piece and the next.
+#[derive(Clone, Copy, Debug)]
+struct Sizes {
+    count: usize,
+    words: usize,
+    lanes: usize,
+    gap: usize,
+    dots: bool,
+}
+
+impl Sizes {
+    /// Elements from the sums of one position (or bit) to the next one's, and how many a task has.
+    fn sums(&self) -> (usize, usize) {
+        let bits = self.words * 64 * self.count;
+        if self.dots { (PARTS + self.gap, bits) } else { (self.lanes + self.gap, self.count) }
+    }
+
+    /// Two tasks, each with its own positions and sums and the rows of both.
+    fn kernel(&self) -> Kernel {
+        let mut k = Builder::new("walk");
+        let (x, w) = (k.read("x", SlotElem::Bits), k.read("w", SlotElem::F32));
+        let (with, sums) = (k.read("with", SlotElem::F32), k.write("sums", SlotElem::F32));
+        let run = |slot, step: usize, pieces: usize| Run {
+            slot,
+            at: Index::Task * (step * pieces),
+            step: step as i64,
+        };
+        let walk = Walk {
+            count: self.count.into(),
+            words: self.words,
+            bits: run(x, 2 * (self.words + self.gap % 3), self.count),
+            rows: run(w, self.lanes + self.gap, 0),
+            lanes: self.lanes,
+            sums: run(sums, self.sums().0, self.sums().1),
+        };
+        if self.dots {
+            k.dot_rows(walk, run(with, self.lanes, self.count));
+        } else {
+            k.add_rows(walk);
+        }
+        k.finish()
+    }
+
+    fn buffers(&self, seed: u64, rate: usize) -> Vec<Vec<u32>> {
+        let mut random = Random(seed);
+        let positions = 2 * self.count;
+        let bits = positions * 2 * (self.words + 2);
+        let mut word = |_| (0..32).fold(0u32, |w, bit| w | u32::from(random.below(100) < rate) << bit);
+        vec![
+            (0..bits).map(&mut word).collect(),
+            numbers(seed, self.words * 64 * (self.lanes + self.gap)),
+            numbers(!seed, positions * self.lanes),
+            numbers(seed ^ 5, 2 * self.sums().0 * self.sums().1),
+        ]
+    }
+}
+
+/// Equal bits, or NaN both.
+fn same(kernel: &Kernel, buffers: &[Vec<u32>], vectors: Vectors) {
+    let mut found = buffers.to_vec();
+    let expected = run_as(kernel, &mut found, 1, 0..2, vectors).unwrap_or_else(|e| panic!("{e}\n{kernel}"));
+    for (slot, (expected, found)) in expected.iter().zip(&found).enumerate() {
+        let bits = slot == 0;
+        let nan = |word: &u32| !bits && f32::from_bits(*word).is_nan();
+        let at = expected.iter().zip(found).position(|(a, b)| a != b && !(nan(a) && nan(b)));
+        assert!(at.is_none(), "{vectors:?}: slot {slot} differs at {at:?}\n{kernel}");
+    }
+}
+
+const ALL: [Vectors; 3] = [Vectors::Widest, Vectors::Middle, Vectors::Portable];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
+    #[test]
+    fn all_vectors_agree(
+        seed: u64,
+        count in 0usize..5,
+        words in 1usize..=MAX_WORDS,
+        lanes in 1usize..=MAX_LANES,
+        gap in 0usize..20,
+        rate in 0usize..=100,
+        dots: bool,
+    ) {
+        let sizes = Sizes { count, words, lanes, gap, dots };
+        for vectors in ALL {
+            same(&sizes.kernel(), &sizes.buffers(seed, rate), vectors);
+        }
+    }
+}
+
+#[test]
+fn whole_vectors_and_full_words() {
+    for lanes in [16, 32, 64, 96, 112, 128] {
+        for dots in [false, true] {
+            let sizes = Sizes { count: 3, words: MAX_WORDS, lanes, gap: 0, dots };
+            for vectors in ALL {
+                same(&sizes.kernel(), &sizes.buffers(7, 100), vectors);
+            }
+        }
+    }
+}
+
+#[test]
+fn words_are_turned() {
+    let mut k = Builder::new("turn");
+    let (x, y) = (k.read("x", SlotElem::Bits), k.write("y", SlotElem::Bits));
+    let t = k.scratch_words("t", 64);
+    k.turn((t, 0.into()), (x, Index::Task * 128));
+    k.turn((y, Index::Task * 128), (t, 0.into()));
+    let twice = k.finish();
+    let mut k = Builder::new("turn");
+    let (x, y) = (k.read("x", SlotElem::Bits), k.write("y", SlotElem::Bits));
+    k.turn((y, Index::Task * 128), (x, Index::Task * 128));
+    let once = k.finish();
+    let mut random = Random(3);
+    let words: Vec<u32> = (0..256).map(|_| (random.bits() & random.bits()) as u32).collect();
+    let buffers = vec![words.clone(), vec![7; 256]];
+    for vectors in ALL {
+        same(&once, &buffers, vectors);
+        let mut found = buffers.clone();
+        run_as(&twice, &mut found, 1, 0..2, vectors).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(found[1], words);
+    }
+}

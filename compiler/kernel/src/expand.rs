@@ -1,0 +1,133 @@
+//! Walks as loops: what runs where a target has no function for them, with the same bits.
+//!
+//! ```text
+//! add_rows sums[s + i*128] += w[r + k*128] : f32[128] for i in 0..n, k of 1 words x[b + i*2]     ; before
+//! for part in 0..4 {                                                                             ; after
+//!   for i in 0..n {
+//!     acc = load sums[s + i*128 + part*32]
+//!     each_bit k of load64 x[b + i*2] { acc = acc + load w[r + k*128 + part*32] }
+//!     store sums[s + i*128 + part*32] = acc } }
+//! ```
+
+use crate::body::{Index, Kernel, MAX_ROW, PARTS, Row, Run, Slot, Stmt, Walk, Width, Word};
+use crate::build::{Builder, load, load_word};
+
+/// The kernel without walks and turns.
+pub fn expand(kernel: &Kernel) -> Kernel {
+    let mut k = Builder::over(kernel);
+    stmts(&mut k, &kernel.body);
+    k.finish()
+}
+
+fn stmts(k: &mut Builder, all: &[Stmt]) {
+    for stmt in all {
+        match stmt {
+            Stmt::AddRows(walk) => add_rows(k, walk),
+            Stmt::DotRows(walk, with) => dot_rows(k, walk, with),
+            Stmt::Turn { from, to } => turn(k, from, to),
+            Stmt::For { reg, begin, end, step, down, body } => {
+                let body = k.nested(|k| stmts(k, body));
+                let (begin, end) = (begin.clone(), end.clone());
+                k.push(Stmt::For { reg: *reg, begin, end, step: *step, down: *down, body });
+            }
+            Stmt::If { condition, then, otherwise } => {
+                let then = k.nested(|k| stmts(k, then));
+                let otherwise = k.nested(|k| stmts(k, otherwise));
+                k.push(Stmt::If { condition: condition.clone(), then, otherwise });
+            }
+            Stmt::EachBit { reg, word, body } => {
+                let body = k.nested(|k| stmts(k, body));
+                k.push(Stmt::EachBit { reg: *reg, word: word.clone(), body });
+            }
+            Stmt::SetIndex(..)
+            | Stmt::SetRow(..)
+            | Stmt::SetMask(..)
+            | Stmt::SetWord(..)
+            | Stmt::Store(..)
+            | Stmt::StoreWord(..) => k.push(stmt.clone()),
+        }
+    }
+}
+
+fn piece(run: &Run, number: &Index) -> Index {
+    &run.at + number * run.step
+}
+
+/// Lanes of equal parts, and what is left over.
+fn parts(k: &mut Builder, lanes: usize, width: usize, mut body: impl FnMut(&mut Builder, Index, usize)) {
+    let (whole, rest) = (lanes / width, lanes % width);
+    k.for_range("part", 0, whole, |k, part| body(k, part * width, width));
+    if rest > 0 {
+        body(k, Index::from(whole * width), rest);
+    }
+}
+
+/// The body for each set bit of a position.
+fn each_bit(k: &mut Builder, walk: &Walk, at: &Index, mut body: impl FnMut(&mut Builder, Index)) {
+    k.for_range("word", 0, walk.words, |k, word| {
+        let bits = load_word(walk.bits.slot, at + &word * 2, Width::Full);
+        let rows = k.index("rows", &walk.rows.at + word * (64 * walk.rows.step));
+        k.each_bit("bit", bits, |k, bit| body(k, rows + bit * walk.rows.step));
+    });
+}
+
+/// Part after part: the rows of a part stay in the nearest cache, and its sums in registers.
+fn add_rows(k: &mut Builder, walk: &Walk) {
+    let count = k.index("count", &walk.count);
+    parts(k, walk.lanes, MAX_ROW, |k, lane, n| {
+        k.for_range("i", 0, &count, |k, i| {
+            let bits = k.index("bits", piece(&walk.bits, &i));
+            let at = k.index("at", piece(&walk.sums, &i) + &lane);
+            let acc = k.row("acc", n, load(walk.sums.slot, &at, n));
+            each_bit(k, walk, &bits, |k, row| {
+                k.set(acc, Row::Reg(acc) + load(walk.rows.slot, row + &lane, n));
+            });
+            k.store(walk.sums.slot, &at, Row::Reg(acc));
+        });
+    });
+}
+
+/// An index of its own walks over the sums.
+fn dot_rows(k: &mut Builder, walk: &Walk, with: &Run) {
+    let count = k.index("count", &walk.count);
+    let sums = k.index("sums", &walk.sums.at);
+    k.for_range("i", 0, count, |k, i| {
+        let bits = k.index("bits", piece(&walk.bits, &i));
+        let other = k.index("with", piece(with, &i));
+        each_bit(k, walk, &bits, |k, row| {
+            let row = k.index("row", row);
+            let places = [(walk.sums.slot, &sums), (walk.rows.slot, &row), (with.slot, &other)];
+            dot(k, places, walk.lanes);
+            k.set_index(&sums, &sums + walk.sums.step);
+        });
+    });
+}
+
+/// `sums += row * with`, in partial sums.
+fn dot(k: &mut Builder, [sums, rows, with]: [(Slot, &Index); 3], lanes: usize) {
+    let product = |lane: &Index, n| load(rows.0, rows.1 + lane, n) * load(with.0, with.1 + lane, n);
+    let acc = k.row("acc", PARTS, load(sums.0, sums.1, PARTS));
+    let whole = lanes / PARTS * PARTS;
+    for lane in (0..whole).step_by(PARTS) {
+        k.set(acc, Row::Reg(acc) + product(&Index::from(lane), PARTS));
+    }
+    k.store(sums.0, sums.1, Row::Reg(acc));
+    let rest = lanes - whole;
+    if rest > 0 {
+        k.store(sums.0, sums.1, load(sums.0, sums.1, rest) + product(&Index::from(whole), rest));
+    }
+}
+
+/// Bit after set bit: few are set.
+fn turn(k: &mut Builder, from: &(Slot, Index), to: &(Slot, Index)) {
+    let (source, target) = (k.index("from", &from.1), k.index("to", &to.1));
+    k.for_range("b", 0, 64, |k, b| k.store_word(to.0, &target + b * 2, Word::Const(0), Width::Full));
+    k.for_range("w", 0, 64, |k, w| {
+        let own = k.word("own", Word::Shl(Box::new(Word::Const(1)), Box::new(w.clone())));
+        k.each_bit("b", load_word(from.0, &source + w * 2, Width::Full), |k, b| {
+            let at = k.index("at", &target + b * 2);
+            let old = load_word(to.0, &at, Width::Full);
+            k.store_word(to.0, &at, Word::Or(Box::new(old), Box::new(Word::Reg(own))), Width::Full);
+        });
+    });
+}

@@ -1,0 +1,72 @@
+//! Walks over set bits, one addition after the other.
+
+use super::{Machine, Run as Outcome};
+use crate::body::{PARTS, Run, Slot, Walk};
+
+impl Machine<'_, '_> {
+    /// `sums[i] += rows[k]`.
+    pub(super) fn add_rows(&mut self, walk: &Walk) -> Outcome {
+        for i in 0..self.index(&walk.count)? {
+            let at = self.piece(&walk.sums, i)?;
+            let mut sums = self.numbers(walk.sums.slot, at, walk.lanes)?;
+            for k in self.set_bits(walk, i)? {
+                let row = self.numbers(walk.rows.slot, self.piece(&walk.rows, k)?, walk.lanes)?;
+                sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+            }
+            self.store(walk.sums.slot, at, &sums)?;
+        }
+        Ok(())
+    }
+
+    /// `sums[j] += rows[k] . with[i]`, in partial sums.
+    pub(super) fn dot_rows(&mut self, walk: &Walk, with: &Run) -> Outcome {
+        let mut j = 0;
+        for i in 0..self.index(&walk.count)? {
+            let other = self.numbers(with.slot, self.piece(with, i)?, walk.lanes)?;
+            for k in self.set_bits(walk, i)? {
+                let at = self.piece(&walk.sums, j)?;
+                j += 1;
+                let mut sums = self.numbers(walk.sums.slot, at, PARTS)?;
+                let row = self.numbers(walk.rows.slot, self.piece(&walk.rows, k)?, walk.lanes)?;
+                for (lane, (x, y)) in row.iter().zip(&other).enumerate() {
+                    sums[lane % PARTS] += x * y;
+                }
+                self.store(walk.sums.slot, at, &sums)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn piece(&self, run: &Run, number: i64) -> Outcome<i64> {
+        let at = self.index(&run.at)?;
+        let moved = run.step.checked_mul(number).and_then(|by| at.checked_add(by));
+        moved.ok_or_else(|| "an index overflows".to_string())
+    }
+
+    /// The set bits of a position, from the lowest.
+    fn set_bits(&self, walk: &Walk, position: i64) -> Outcome<Vec<i64>> {
+        let words = self.words(walk.bits.slot, self.piece(&walk.bits, position)?, walk.words)?;
+        let of_word = |(number, word): (usize, u64)| {
+            (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| (number * 64 + bit) as i64)
+        };
+        Ok(words.into_iter().enumerate().flat_map(of_word).collect())
+    }
+
+    pub(super) fn words(&self, slot: Slot, at: i64, n: usize) -> Outcome<Vec<u64>> {
+        let word = |number: usize| {
+            let [low, high]: [u32; 2] = self.read(slot, at + 2 * number as i64, 2)?;
+            Ok(u64::from(low) | u64::from(high) << 32)
+        };
+        (0..n).map(word).collect()
+    }
+
+    fn numbers(&self, slot: Slot, at: i64, n: usize) -> Outcome<Vec<f32>> {
+        let number = |lane: usize| Ok(f32::from_bits(self.read::<1>(slot, at + lane as i64, 1)?[0]));
+        (0..n).map(number).collect()
+    }
+
+    fn store(&mut self, slot: Slot, at: i64, numbers: &[f32]) -> Outcome {
+        let words: Vec<u32> = numbers.iter().map(|x| x.to_bits()).collect();
+        self.write(slot, at, &words)
+    }
+}

@@ -1,0 +1,46 @@
+//! The schedules of the hot kernels, to be read.
+
+use snnc_ir::text::parse;
+use snnc_kernel::{Settings, lower};
+use snnc_plan::Recipe;
+
+/// The first kernel of a packed graph.
+fn kernel(body: &str, output: &str) -> String {
+    let text = format!("graph @g stage=packed mode=infer {{ {body} output %{output} }}");
+    let graph = parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let (_, kernels) =
+        lower(&graph, Recipe::default(), Settings::default()).unwrap_or_else(|error| panic!("{error}"));
+    kernels[0].to_string()
+}
+
+/// A layer of inference: sums of all timesteps in scratch memory, then the neuron through time.
+#[test]
+fn a_fused_layer() {
+    let body = "input %x : bits[T4 B H16 W16 | C128] input %b : f32[C256]
+        param %w : f32[Kh3 Kw3 Ci128 Co256/128] weight
+        %s : bits[T4 B H16 W16 | C256] = scan t in T4 slice (%x.t : bits[B H16 W16 | C128] = %x)
+                carry (%v : f32[B H16 W16 C256] = 0) {
+            %c : f32[B H16 W16 C256] = conv2d.masked_add %x.t, %w, %b {stride=1, pad=1}
+            %h : f32[B H16 W16 C256] = lif.charge %v, %c {decay=0.5 gain=1 current=0 threshold=1 reset=hard(0) detach=true compare=ge surrogate=rect(1) save=nothing}
+            %f : bits[B H16 W16 | C256] = lif.fire %h {decay=0.5 gain=1 current=0 threshold=1 reset=hard(0) detach=true compare=ge surrogate=rect(1) save=nothing}
+            %n : f32[B H16 W16 C256] = lif.reset %h, %f {decay=0.5 gain=1 current=0 threshold=1 reset=hard(0) detach=true compare=ge surrogate=rect(1) save=nothing}
+            yield %f carry %n
+        }";
+    insta::assert_snapshot!(kernel(body, "s"));
+}
+
+#[test]
+fn a_weight_gradient() {
+    let body = "input %x : bits[T4 B H16 W16 | C128] input %dy : f32[T4 B H16 W16 C256]
+        %dw : f32[Co256 Ci128 Kh3 Kw3] = conv2d.masked_grad_weight %x, %dy {stride=1, pad=1}
+        %o : f32[T4 B H16 W16 C256] = scale %dy {by=2}";
+    insta::assert_snapshot!(kernel(body, "o"));
+}
+
+#[test]
+fn a_sampled_input_gradient() {
+    let body = "input %dy : f32[T4 B H16 W16 C256] input %win : bits[T4 B H16 W16 | C128]
+        param %w : f32[Kh3 Kw3 Ci128 Co256/128] weight
+        %dx : f32[T4 B H16 W16 C128] = conv2d.sampled_grad_input %dy, %w, %win {stride=1, pad=1}";
+    insta::assert_snapshot!(kernel(body, "dx"));
+}
