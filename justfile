@@ -27,3 +27,7 @@ bench *name:
 # The longest files and functions, and the walls between crates.
 layering:
     cargo test --locked --test layering -- --nocapture
+
+# Kills a run at fifty random moments and resumes it: the last checkpoint is that of an undisturbed run.
+soak:
+    cargo test --release --locked --test cli_killed -- --ignored --nocapture
