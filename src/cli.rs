@@ -150,9 +150,18 @@ pub struct CompileArgs {
     /// Check the tensor IR after every pass.
     #[arg(long)]
     pub verify: bool,
+    /// The share of neurons that is expected to fire at a timestep: products with spikes are laid out for it.
+    #[arg(long, value_name = "RATE", value_parser = firing_rate, default_value_t = snnc_compiler::FIRING_RATE)]
+    pub firing_rate: f32,
     /// Write each stage to a file of this directory instead of stdout.
     #[arg(short = 'o', long = "output", value_name = "DIR")]
     pub output: Option<PathBuf>,
+}
+
+/// A share, 0 to 1.
+fn firing_rate(text: &str) -> Result<f32, String> {
+    let rate = text.parse().ok().filter(|rate| (0.0..=1.0).contains(rate));
+    rate.ok_or_else(|| "a firing rate is a number from 0 to 1".to_string())
 }
 
 /// Arguments of `train`.

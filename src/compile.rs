@@ -20,7 +20,13 @@ pub fn run(args: &CompileArgs, as_json: bool) -> Result<(), Failure> {
         // The syntax tree and the model are the same in both modes.
         let shown = |emit: &&Emit| at == 0 || !matches!(emit, Emit::Ast | Emit::Model);
         let emit = args.emit.iter().filter(shown).cloned().collect();
-        let options = Options { skip: args.skip.clone(), emit, verify: args.verify, ..Options::new(mode) };
+        let options = Options {
+            skip: args.skip.clone(),
+            emit,
+            verify: args.verify,
+            firing_rate: args.firing_rate,
+            ..Options::new(mode)
+        };
         results.push((mode, model::compile(&loaded, &options)?));
     }
     let stages = stages(&loaded.model.name, &results);

@@ -4,7 +4,7 @@
 //! rounding of f32.
 
 use snnc_compiler::plan::Recipe;
-use snnc_compiler::{Mode, Options, compile_graph};
+use snnc_compiler::{Mode, Options, Vectors, compile_graph};
 use snnc_ir::interp::{Env, Tensor, run};
 use snnc_ir::random::{RandomOptions, graph, values};
 use snnc_ir::{AxisName, Graph, Value};
@@ -12,13 +12,16 @@ use snnc_runtime::Session;
 use std::collections::HashMap;
 
 /// A session of a graph with parameters and inputs set.
-fn session(graph: &Graph, given: &HashMap<String, Tensor>, batch: usize, threads: usize) -> Session {
-    let compiled = compile_graph(
-        graph.clone(),
-        Recipe::default(),
-        &Options { verify: true, ..Options::new(graph.mode) },
-    )
-    .unwrap_or_else(|error| panic!("{error}"));
+fn session(
+    graph: &Graph,
+    given: &HashMap<String, Tensor>,
+    batch: usize,
+    threads: usize,
+    vectors: Vectors,
+) -> Session {
+    let options = Options { verify: true, vectors, ..Options::new(graph.mode) };
+    let compiled = compile_graph(graph.clone(), Recipe::default(), &options);
+    let compiled = compiled.unwrap_or_else(|error| panic!("{error}"));
     let mut session = Session::new(compiled.executable, batch, threads).expect("memory");
     for &param in &graph.params {
         let name = graph.name(param);
@@ -71,7 +74,7 @@ fn check(seed: u64, mode: Mode, batch: usize) {
     let given = values(&graph, seed, batch);
     let (whole, expected) = oracle(&graph, &given, batch);
     let of = |value: Value| &expected[whole.name(value)].data;
-    let mut session = session(&graph, &given, batch, 1 + (seed % 2) as usize);
+    let mut session = session(&graph, &given, batch, 1 + (seed % 2) as usize, Vectors::Widest);
     session.run_forward().expect("forward");
     let what = |part: &str| format!("seed {seed} {mode:?} {part}");
     close(&what("logits"), session.logits().expect("logits"), of(whole.outputs[0]), 2e-5);
@@ -105,4 +108,33 @@ fn random_networks_infer_as_the_interpreter_does() {
 #[test]
 fn random_networks_have_the_interpreters_gradients() {
     (100..180).for_each(|seed| check(seed, Mode::Train, 2 + (seed % 3) as usize));
+}
+
+/// Logits and gradients of a network, as bits.
+fn bits(graph: &Graph, given: &HashMap<String, Tensor>, threads: usize, vectors: Vectors) -> Vec<u32> {
+    let mut session = session(graph, given, 3, threads, vectors);
+    session.run_forward().expect("forward");
+    session.run_backward().expect("backward");
+    let mut all = session.logits().expect("logits").to_vec();
+    for spec in session.plan().params.iter().filter(|spec| spec.grad.is_some()) {
+        all.extend(session.grad(&spec.name).expect("a gradient"));
+    }
+    // NaN has many forms, and zeros keep their sign.
+    all.into_iter().map(|x| if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() }).collect()
+}
+
+#[test]
+fn neither_vectors_nor_threads_change_a_bit() {
+    for seed in 200..216 {
+        let graph = graph(seed, RandomOptions { mode: Mode::Train, blocks: 4, smooth: false });
+        let given = values(&graph, seed, 3);
+        let one = bits(&graph, &given, 1, Vectors::Widest);
+        for (threads, vectors) in [(2, Vectors::Widest), (1, Vectors::Middle), (3, Vectors::Portable)] {
+            assert_eq!(
+                bits(&graph, &given, threads, vectors),
+                one,
+                "seed {seed}: {vectors:?}, {threads} threads"
+            );
+        }
+    }
 }
