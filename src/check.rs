@@ -18,6 +18,7 @@ pub fn run(args: &CheckArgs, as_json: bool) -> Result<(), Failure> {
         return output::json(&json!({
             "name": model.name,
             "timesteps": model.timesteps,
+            "encoder": model.input.encoder.map(|encoder| encoder.to_string()),
             "classes": model.classes,
             "parameters": model.parameters,
             "macs_per_timestep": model.macs_per_timestep,
@@ -59,10 +60,11 @@ fn table(model: &Model) -> String {
         text.push('\n');
     }
     let (parameters, macs) = (grouped(model.parameters), grouped(model.macs_per_timestep));
+    let encoder = model.input.encoder.map_or(String::new(), |encoder| format!(", input by {encoder}"));
     // Writing to a string does not fail.
     let _ = writeln!(
         text,
-        "{}: {} timesteps, {parameters} parameters, {macs} MACs per timestep",
+        "{}: {} timesteps, {parameters} parameters, {macs} MACs per timestep{encoder}",
         model.name, model.timesteps
     );
     text

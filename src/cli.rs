@@ -64,6 +64,12 @@ pub enum Command {
     ///
     /// JSON: test_accuracy (0 to 1), test_loss, samples, images_per_second, peak_bytes, firing_rates.
     Eval(EvalArgs),
+    /// Count the operations of an inference and price them, layer by layer.
+    ///
+    /// JSON: convention, samples, layers[] of {layer, class, macs, rate, sops, sops_exact, mac_operations, energy_nj,
+    /// input_bytes}, sops, sops_exact, mac_operations, energy_mj, energy_exact_mj, ann_mj, attention_mj, neuron_updates,
+    /// bytes_moved, baseline.
+    Energy(EnergyArgs),
     /// Compute the logits of the samples in a .npy file.
     ///
     /// JSON: samples, classes, output, seconds, images_per_second, peak_bytes, firing_rates.
@@ -72,6 +78,15 @@ pub enum Command {
     ///
     /// JSON: loss, samples, gradients, output, seconds, peak_bytes, firing_rates.
     Grad(GradArgs),
+    /// Compare a model's compiled gradients with those of the slow reference evaluator, and its gradient rules with
+    /// slopes of the loss.
+    ///
+    /// JSON: loss, reference_loss, clear, parameters[] of {parameter, gradient, compiled_error, slope_error},
+    /// compiled_error, slope_error, tolerance, passed.
+    Gradcheck(GradcheckArgs),
+    /// Look at a data set.
+    #[command(subcommand)]
+    Data(DataCommand),
     /// Write fresh weights.
     ///
     /// JSON: output, tensors, parameters, seed.
@@ -150,18 +165,13 @@ pub struct CompileArgs {
     /// Check the tensor IR after every pass.
     #[arg(long)]
     pub verify: bool,
-    /// The share of neurons that is expected to fire at a timestep: products with spikes are laid out for it.
-    #[arg(long, value_name = "RATE", value_parser = firing_rate, default_value_t = snnc_compiler::FIRING_RATE)]
-    pub firing_rate: f32,
+    /// The share of neurons that is expected to fire at a timestep: products with spikes are laid out for it;
+    /// 0.15 where it is not given.
+    #[arg(long, value_name = "RATE", value_parser = firing_rate, allow_negative_numbers = true)]
+    pub firing_rate: Option<f64>,
     /// Write each stage to a file of this directory instead of stdout.
     #[arg(short = 'o', long = "output", value_name = "DIR")]
     pub output: Option<PathBuf>,
-}
-
-/// A share, 0 to 1.
-fn firing_rate(text: &str) -> Result<f32, String> {
-    let rate = text.parse().ok().filter(|rate| (0.0..=1.0).contains(rate));
-    rate.ok_or_else(|| "a firing rate is a number from 0 to 1".to_string())
 }
 
 /// Arguments of `train`.
@@ -169,7 +179,7 @@ fn firing_rate(text: &str) -> Result<f32, String> {
 pub struct TrainArgs {
     #[command(flatten)]
     pub model: ModelArgs,
-    /// `digits`, or a directory with MNIST or CIFAR files; the model's own where it is not given.
+    /// `digits`, or a directory with a data set; the model's own where it is not given.
     #[arg(long, value_name = "NAME|DIR")]
     pub data: Option<String>,
     /// Epochs, instead of the model's.
@@ -213,7 +223,7 @@ pub struct EvalArgs {
     /// The weights, as `train` and `init` write them.
     #[arg(long, value_name = "FILE")]
     pub weights: PathBuf,
-    /// `digits`, or a directory with MNIST or CIFAR files; the model's own where it is not given.
+    /// `digits`, or a directory with a data set; the model's own where it is not given.
     #[arg(long, value_name = "NAME|DIR")]
     pub data: Option<String>,
     /// Samples that are computed together, instead of the model's.
@@ -224,6 +234,82 @@ pub struct EvalArgs {
     /// Use only the first samples of the test part.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
+}
+
+/// How often products of a static image are counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum StemArg {
+    /// Once, as they are computed.
+    Once,
+    /// At every timestep, as some papers do.
+    Repeated,
+}
+
+/// What a product of counts is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum CountsArg {
+    /// Additions, repeated.
+    Add,
+    /// Multiply-adds.
+    Multiply,
+}
+
+/// Arguments of `energy`.
+#[derive(Args, Debug)]
+pub struct EnergyArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// The weights, as `train` and `init` write them: spikes are counted on the test part.
+    #[arg(long, value_name = "FILE", required_unless_present = "rate", conflicts_with = "rate")]
+    pub weights: Option<PathBuf>,
+    /// Instead of counting: every product reads spikes at this rate.
+    #[arg(long, value_name = "RATE", value_parser = firing_rate, allow_negative_numbers = true)]
+    pub rate: Option<f64>,
+    /// `digits`, or a directory of samples; the model's own where it is not given.
+    #[arg(long, value_name = "NAME|DIR")]
+    pub data: Option<String>,
+    /// Samples that are computed together, instead of the model's.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: Option<u32>,
+    #[command(flatten)]
+    pub threads: ThreadArgs,
+    /// Use only the first samples of the test part.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+    /// How often products of a static image are counted.
+    #[arg(long, value_enum, default_value_t = StemArg::Once)]
+    pub stem: StemArg,
+    /// What a product of counts is.
+    #[arg(long, value_enum, default_value_t = CountsArg::Add)]
+    pub counts: CountsArg,
+    /// Leave products of real values behind the first layer out, as some papers do.
+    #[arg(long)]
+    pub ignore_real: bool,
+    /// Picojoules of a multiply-add.
+    #[arg(long, value_name = "PJ", default_value_t = 4.6, value_parser = picojoules, allow_negative_numbers = true)]
+    pub mac_pj: f64,
+    /// Picojoules of an addition.
+    #[arg(long, value_name = "PJ", default_value_t = 0.9, value_parser = picojoules, allow_negative_numbers = true)]
+    pub ac_pj: f64,
+    /// What `energy --json` wrote for another network: show the difference.
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+}
+
+/// Reads a firing rate.
+fn firing_rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
+        Ok(_) | Err(_) => Err("a firing rate is a number from 0 to 1".to_owned()),
+    }
+}
+
+/// Reads an energy.
+fn picojoules(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
+        Ok(_) | Err(_) => Err("an energy is a number, at least 0".to_owned()),
+    }
 }
 
 /// Arguments of `infer`.
@@ -269,6 +355,78 @@ pub struct GradArgs {
     pub loss_output: Option<PathBuf>,
     #[command(flatten)]
     pub threads: ThreadArgs,
+}
+
+/// Arguments of `gradcheck`.
+#[derive(Args, Debug)]
+pub struct GradcheckArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// The weights, as `train` and `init` write them; fresh ones where they are not given.
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+    /// Random samples of the batch.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub batch: u32,
+    /// Decides the samples, their labels, fresh weights and the directions of slopes.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// The largest difference that passes, relative to each parameter's gradient.
+    #[arg(long, value_name = "X", default_value_t = 1e-3, value_parser = tolerance, allow_negative_numbers = true)]
+    pub tolerance: f64,
+    #[command(flatten)]
+    pub threads: ThreadArgs,
+}
+
+/// Reads a tolerance.
+fn tolerance(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
+        Ok(_) | Err(_) => Err("a tolerance is a number above 0".to_owned()),
+    }
+}
+
+/// What to do with a data set.
+#[derive(Subcommand, Debug)]
+pub enum DataCommand {
+    /// Count a data set, measure it, and draw some of it.
+    ///
+    /// JSON: name, format, shape, classes[], notes[], train and test of {samples, per_class[]}, mean[] and std[] by
+    /// channel before normalisation, measured (samples that these are of), sheet.
+    Inspect(InspectArgs),
+}
+
+/// How events are divided among frames.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum SplitByArg {
+    /// Equal numbers of events.
+    Number,
+    /// Equal durations.
+    Time,
+}
+
+/// Arguments of `data inspect`.
+#[derive(Args, Debug)]
+pub struct InspectArgs {
+    /// `digits`, or a directory with a data set.
+    #[arg(value_name = "NAME|DIR")]
+    pub data: String,
+    /// Frames that events become.
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub frames: Option<u16>,
+    /// How events are divided among frames.
+    #[arg(long, value_name = "BY", value_enum)]
+    pub split_by: Option<SplitByArg>,
+    /// A picture of samples, ten of each of the first ten classes.
+    #[arg(long, value_name = "OUT.png")]
+    pub sheet: Option<PathBuf>,
+    /// Take the size of samples and their augmentation from this model; the sheet then shows a sample of each class
+    /// as it is, and as nine epochs train on it.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["frames", "split_by"])]
+    pub model: Option<PathBuf>,
+    /// Override a parameter of that model.
+    #[arg(short = 'D', value_name = "NAME=VALUE", value_parser = define, requires = "model")]
+    pub define: Vec<(String, String)>,
 }
 
 /// Arguments of `init`.

@@ -4,7 +4,7 @@ use crate::cli::{CompileArgs, ModeArg};
 use crate::failure::Failure;
 use crate::{model, output};
 use serde_json::{Value, json};
-use snnc_compiler::{Compiled, Emit, Mode, Options};
+use snnc_compiler::{Compiled, Emit, FIRING_RATE, Mode, Options};
 use std::path::Path;
 
 /// Compiles the model and shows what was asked for.
@@ -24,7 +24,7 @@ pub fn run(args: &CompileArgs, as_json: bool) -> Result<(), Failure> {
             skip: args.skip.clone(),
             emit,
             verify: args.verify,
-            firing_rate: args.firing_rate,
+            firing_rate: args.firing_rate.map_or(FIRING_RATE, |rate| rate as f32),
             ..Options::new(mode)
         };
         results.push((mode, model::compile(&loaded, &options)?));

@@ -8,9 +8,12 @@
 mod check;
 mod cli;
 mod compile;
+mod data;
+mod energy;
 mod eval;
 mod failure;
 mod grad;
+mod gradcheck;
 mod infer;
 mod init;
 mod model;
@@ -19,7 +22,7 @@ mod panic;
 mod train;
 
 use clap::Parser;
-use cli::{Cli, Command};
+use cli::{Cli, Command, DataCommand};
 use failure::Failure;
 use std::process::ExitCode;
 
@@ -42,8 +45,11 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Compile(args) => compile::run(args, cli.json),
         Command::Train(args) => train::run(args, cli.json),
         Command::Eval(args) => eval::run(args, cli.json),
+        Command::Energy(args) => energy::run(args, cli.json),
         Command::Infer(args) => infer::run(args, cli.json),
         Command::Grad(args) => grad::run(args, cli.json),
+        Command::Data(DataCommand::Inspect(args)) => data::inspect(args, cli.json),
+        Command::Gradcheck(args) => gradcheck::run(args, cli.json),
         Command::Init(args) => init::run(args, cli.json),
     }
 }

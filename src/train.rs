@@ -6,8 +6,9 @@ use crate::model::{self, Loaded};
 use crate::output;
 use serde_json::json;
 use snnc_compiler::Mode;
+use snnc_compiler::front::Kind;
 use snnc_compiler::plan::Recipe;
-use snnc_runtime::data::{self, Dataset};
+use snnc_runtime::data::{self, Dataset, Request};
 use snnc_runtime::{TrainOptions, TrainReport, progress};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -49,14 +50,31 @@ pub fn run(args: &TrainArgs, as_json: bool) -> Result<(), Failure> {
     }
 }
 
-/// The data set the command names, or the model's own.
+/// The data set the command names, or the model's own; with values from 0 to 1 where the model encodes its input.
 pub fn open_data(loaded: &Loaded, named: Option<&str>) -> Result<Dataset, Failure> {
     match named.or(loaded.model.recipe.data.as_deref()) {
-        Some(name) => Ok(data::open(name)?),
+        Some(name) => {
+            let data = data::open_for(name, &request(loaded))?;
+            Ok(if loaded.model.input.encoder.is_some() { data.unnormalised() } else { data })
+        }
         None => Err(Failure::User(format!(
             "the model {} names no data set\n  help: give one, as `--data digits` or `--data FOLDER`",
             loaded.model.name
         ))),
+    }
+}
+
+/// What the model asks of its samples.
+pub fn request(loaded: &Loaded) -> Request {
+    let (model, input) = (&loaded.model, &loaded.model.input);
+    // An encoder takes real numbers, and makes the time axis itself unless it reads changes over time.
+    let time = input.encoder.map_or(input.time, |encoder| encoder.takes_time());
+    let steps = time.then_some(model.timesteps);
+    Request {
+        shape: Some(steps.into_iter().chain(input.shape.dims()).collect()),
+        spikes: input.encoder.is_none() && input.kind == Kind::Spikes,
+        frames: None,
+        augment: snnc_compiler::recipe_of(&model.recipe).augment,
     }
 }
 

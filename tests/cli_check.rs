@@ -81,8 +81,35 @@ fn every_stage_can_be_shown() {
 }
 
 #[test]
+fn the_report_tells_the_order_of_attention() {
+    let switches = ["-D", "spatial=true", "-D", "temporal=true", "--emit", "report"];
+    let run = snnc(&[&["compile", "models/resnet19.snn"][..], &switches].concat());
+    let report = &run.succeeds().stdout;
+    let rows: Vec<Vec<&str>> = report
+        .lines()
+        .filter(|line| line.contains("_attention.y"))
+        .map(|line| line.split_whitespace().collect())
+        .filter(|row: &Vec<&str>| row[1] == "first")
+        .collect();
+    // One head of 32 channels: 1024 tokens of a timestep, and 4 timesteps of a place; the formulas of both orders.
+    let (space, time) = (["kv", "first", "8388608", "268435456"], ["qk", "first", "8388608", "1048576"]);
+    assert_eq!((&rows[0][..4], &rows[1][..4]), (&space[..], &time[..]), "{report}");
+    assert_eq!(rows.len(), 12, "six for inference, six for training");
+}
+
+#[test]
 fn optional_passes_can_be_left_out() {
-    for pass in ["hoist-static", "fold-norm", "simplify", "cse", "dce", "checkpoint", "fuse-time"] {
+    for pass in [
+        "hoist-static",
+        "fold-norm",
+        "fold-scale",
+        "reassociate-attention",
+        "simplify",
+        "cse",
+        "dce",
+        "checkpoint",
+        "fuse-time",
+    ] {
         let run = snnc(&["compile", "models/digits.snn", "--skip", pass, "--verify", "--json"]);
         let passes = &run.json()["passes"];
         let ran = passes.as_array().expect("passes").iter().any(|row| row["name"] == pass);

@@ -38,7 +38,7 @@ const KNOTS: &[(&str, &[&str])] = &[
     // Diagnostics point into sources, which are parsed for what they include, which has faults to tell.
     ("snnc-front", &["diagnostic", "parse", "source", "syntax"]),
     // The evaluator: blocks call layers and neurons, whose arguments are expressions.
-    ("snnc-front", &["args", "eval", "expand", "layers", "neuron", "resolve"]),
+    ("snnc-front", &["args", "attention", "eval", "expand", "layers", "neuron", "resolve"]),
     // Buffers are placed on the draft that lowering makes.
     ("snnc-kernel", &["assign_buffers", "lower"]),
     // The target's errors are those of code generation.

@@ -52,7 +52,9 @@ fn check(path: &str, mode: Mode) {
 
 #[test]
 fn every_spike_fed_product_is_a_masked_add() {
-    for path in ["models/digits.snn", "models/lif_mlp.snn", "models/resnet19.snn"] {
+    for name in ["digits", "lif_mlp", "resnet19", "resnet34", "sew_resnet34", "ms_resnet18", "sdt", "statten"]
+    {
+        let path = &format!("models/{name}.snn");
         check(path, Mode::Infer);
         check(path, Mode::Train);
     }

@@ -5,7 +5,6 @@ use crate::data::samples_first;
 use crate::metrics::{FiringRates, Tally, cross_entropy};
 use crate::npy::Array;
 use crate::progress::Progress;
-use crate::session::sample_len;
 use crate::{Error, Session};
 use serde::Serialize;
 use std::time::Instant;
@@ -48,7 +47,8 @@ pub fn evaluate(
     while tally.samples < samples {
         let first = tally.samples;
         let count = session.max_batch().min(samples - first);
-        session.set_inputs(count, |slot, to| split.write_sample(first + slot, to))?;
+        let indices: Vec<usize> = (first..first + count).collect();
+        session.set_samples(&indices, |sample, to| split.write_sample(sample, to))?;
         session.run_forward()?;
         let (logits, labels) = (session.logits()?, &split.labels()[first..first + count]);
         if logits.iter().any(|v| !v.is_finite()) {
@@ -84,12 +84,13 @@ pub fn evaluate(
 /// [`Error::Data`] where the shape does not fit the model's input.
 pub fn predict(session: &mut Session, samples: &Array) -> Result<Array, Error> {
     let (data, n) = samples_of(session, samples)?;
-    let len = sample_len(&session.plan().inputs[0]);
+    let len = session.plan().inputs[0].sample_len();
     let (classes, mut logits, mut first) = (session.plan().classes, Vec::new(), 0);
     while first < n {
         let count = session.max_batch().min(n - first);
-        session.set_inputs(count, |slot, to| {
-            to.copy_from_slice(&data[(first + slot) * len..][..len]);
+        let indices: Vec<usize> = (first..first + count).collect();
+        session.set_samples(&indices, |sample, to| {
+            to.copy_from_slice(&data[sample * len..][..len]);
             Ok(())
         })?;
         session.run_forward()?;

@@ -3,7 +3,6 @@
 use crate::checkpoint::Tensor;
 use crate::evaluate::samples_of;
 use crate::npy::Array;
-use crate::session::sample_len;
 use crate::{Error, Session};
 
 /// Runs a training session forward and backward on samples `[N, …]` (`[T, N, …]` where the model's input has its
@@ -22,9 +21,9 @@ pub fn differentiate(
     if n != labels.len() {
         return Err(Error::Data(format!("there are {n} samples and {} labels", labels.len())));
     }
-    let len = sample_len(&session.plan().inputs[0]);
-    session.set_inputs(n, |slot, to| {
-        to.copy_from_slice(&data[slot * len..][..len]);
+    let len = session.plan().inputs[0].sample_len();
+    session.set_inputs(n, |sample, to| {
+        to.copy_from_slice(&data[sample * len..][..len]);
         Ok(())
     })?;
     session.set_labels(labels)?;

@@ -3,6 +3,7 @@
 //! ```text
 //! Executable ──Session::new──▶ Session ──run_forward, run_backward──▶ logits, loss, gradients
 //! Session (train) + Session (infer) + Dataset ──train──▶ TrainReport, run directory
+//! Session (infer) + Split ──energy::measure──▶ Counts ──▶ Energy
 //! Session (infer) + Split ──evaluate──▶ Evaluation      Session (infer) + Array ──predict──▶ logits
 //! ```
 //!
@@ -15,10 +16,13 @@
 #![deny(unsafe_code)]
 
 mod arena;
+pub mod augment;
 mod call;
 pub mod checkpoint;
 pub mod data;
 mod dense;
+mod encode;
+pub mod energy;
 mod error;
 mod evaluate;
 mod gradient;
@@ -38,6 +42,7 @@ mod workers;
 #[cfg(test)]
 mod testing;
 
+pub use encode::Draws;
 pub use error::Error;
 pub use evaluate::{Evaluation, evaluate, predict};
 pub use gradient::differentiate;

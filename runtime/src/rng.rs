@@ -8,8 +8,14 @@ pub enum Purpose {
     Init,
     /// Order of the samples; the key is the epoch.
     Shuffle,
+    /// Changes of a training sample; see [`Draw`].
+    Augment,
+    /// Spikes of an encoded sample; the key is the pass and the sample.
+    Encode,
     /// Test data.
     Test,
+    /// Samples that gradients are checked on; the key is the sample.
+    Check,
 }
 
 impl Purpose {
@@ -18,6 +24,10 @@ impl Purpose {
             Purpose::Init => 1,
             Purpose::Shuffle => 2,
             Purpose::Test => 3,
+            Purpose::Check => 4,
+            // Apart from the others, so that the numbers of old runs stay.
+            Purpose::Encode => 16,
+            Purpose::Augment => 17,
         }
     }
 }
@@ -70,6 +80,27 @@ impl Rng {
     }
 }
 
+/// Which sample of which run is drawn: what its random changes depend on, and nothing else.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Draw {
+    /// The run's seed.
+    pub seed: u64,
+    /// The epoch, below 2²⁴.
+    pub epoch: usize,
+    /// The sample's index in its split, below 2³².
+    pub sample: usize,
+}
+
+impl Draw {
+    /// The numbers of the operation at place `op` of the list, below 256: those before it do not move them.
+    pub fn rng(&self, op: usize) -> Rng {
+        let key = (op as u64 & 0xff) << 56
+            | (self.epoch as u64 & 0xff_ffff) << 32
+            | self.sample as u64 & 0xffff_ffff;
+        Rng::new(self.seed, Purpose::Augment, key)
+    }
+}
+
 /// The FNV-1a hash of a name, as a key.
 pub fn key_of(name: &str) -> u64 {
     name.bytes()
@@ -113,6 +144,20 @@ mod tests {
         assert_eq!(sorted, (0..100).collect::<Vec<_>>());
         assert_eq!(order(1), order(1));
         assert_ne!(order(0), order(1));
+    }
+
+    #[test]
+    fn draws_differ_by_seed_epoch_sample_and_operation() {
+        let base = Draw { seed: 1, epoch: 2, sample: 3 };
+        let first = |draw: Draw, op| draw.rng(op).bits();
+        assert_eq!(first(base, 0), first(base, 0));
+        let others = [
+            first(Draw { seed: 2, ..base }, 0),
+            first(Draw { epoch: 3, ..base }, 0),
+            first(Draw { sample: 4, ..base }, 0),
+            first(base, 1),
+        ];
+        assert!(others.iter().all(|&other| other != first(base, 0)));
     }
 
     #[test]

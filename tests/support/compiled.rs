@@ -44,12 +44,29 @@ pub fn session(path: &str, defines: &[(&str, &str)], mode: Mode, batch: usize) -
     Session::new(compiled.executable, batch, 2).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// A session of a repository's file with some of its text replaced.
-pub fn session_with(path: &str, change: (&str, &str), mode: Mode, batch: usize) -> Session {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("a model");
-    assert!(text.contains(change.0), "{path} has no {}", change.0);
-    let sources = SourceMap::single(path, &text.replace(change.0, change.1));
-    let model = analyze(&sources, path, &[]).unwrap_or_else(|f| panic!("{}", render(&sources, &f, false)));
+/// A session of a repository's file with some of its text, or of the files it includes, replaced.
+pub fn session_with(
+    path: &str,
+    defines: &[(&str, &str)],
+    changes: &[(&str, &str)],
+    mode: Mode,
+    batch: usize,
+) -> Session {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut missing: Vec<&str> = changes.iter().map(|(old, _)| *old).collect();
+    let read = &mut |name: &str| {
+        let mut text = std::fs::read_to_string(root.join(name)).map_err(|e| e.to_string())?;
+        for (old, new) in changes {
+            missing.retain(|other| other != old || !text.contains(old));
+            text = text.replace(old, new);
+        }
+        Ok(text)
+    };
+    let sources = SourceMap::load(path, read);
+    assert!(missing.is_empty(), "{path} has no {missing:?}");
+    let defines: Vec<_> = defines.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
+    let model =
+        analyze(&sources, path, &defines).unwrap_or_else(|f| panic!("{}", render(&sources, &f, false)));
     let compiled =
         compile(&model, &sources, path, &Options::new(mode)).unwrap_or_else(|e| panic!("{path}: {e}"));
     Session::new(compiled.executable, batch, 2).unwrap_or_else(|error| panic!("{path}: {error}"))

@@ -9,10 +9,13 @@
 #![forbid(unsafe_code)]
 
 mod emit;
+mod encoder;
+pub mod gradcheck;
 mod recipe;
 mod report;
 
 pub use emit::{Emit, Emitted};
+pub use recipe::of as recipe_of;
 pub use snnc_codegen::Vectors;
 pub use snnc_front as front;
 pub use snnc_ir::Mode;
@@ -40,6 +43,8 @@ pub struct Options {
     pub emit: Vec<Emit>,
     /// Whether to verify the graph after each pass; debug builds always do.
     pub verify: bool,
+    /// Whether what products and attentions read is kept to be counted ([`plan::Plan::taps`]).
+    pub taps: bool,
     /// The share of neurons that is expected to fire at a timestep: kernels are laid out for it, at any other they are
     /// as right and a little slower.
     pub firing_rate: f32,
@@ -58,6 +63,7 @@ impl Options {
             skip: Vec::new(),
             emit: Vec::new(),
             verify: false,
+            taps: false,
             firing_rate: FIRING_RATE,
             vectors: Vectors::default(),
         }
@@ -134,7 +140,8 @@ pub fn compile(
     let graph = snnc_front::to_graph(model, options.mode);
     let mut shown = emit::Shown::new(&options.emit);
     shown.front(model, sources, entry)?;
-    finish(graph, recipe::of(&model.recipe), options, shown, start)
+    let encoder = encoder::of(model);
+    finish(graph, (recipe::of(&model.recipe), encoder), options, shown, start)
 }
 
 /// Compiles a logical graph that no file stands for: what tests do with random networks.
@@ -146,12 +153,12 @@ pub fn compile_graph(
     recipe: plan::Recipe,
     options: &Options,
 ) -> Result<Compiled, CompileError> {
-    finish(graph, recipe, options, emit::Shown::new(&options.emit), Instant::now())
+    finish(graph, (recipe, None), options, emit::Shown::new(&options.emit), Instant::now())
 }
 
 fn finish(
     mut graph: Graph,
-    recipe: plan::Recipe,
+    (recipe, encoder): (plan::Recipe, Option<plan::Encoder>),
     options: &Options,
     mut shown: emit::Shown<'_>,
     start: Instant,
@@ -166,8 +173,12 @@ fn finish(
             PipelineError::Broken { .. } => internal(error.to_string()),
         })?;
     shown.graph(&graph);
-    let (plan, kernels) = snnc_kernel::lower(&graph, recipe, options.firing_rate)
-        .map_err(|error| internal(error.to_string()))?;
+    let settings = snnc_kernel::Settings { rate: options.firing_rate, taps: options.taps };
+    let (mut plan, kernels) =
+        snnc_kernel::lower(&graph, recipe, settings).map_err(|error| internal(error.to_string()))?;
+    if let (Some(encoder), Some(input)) = (encoder, plan.inputs.first_mut()) {
+        input.encode(encoder);
+    }
     let code = snnc_codegen::compile(&kernels, &shown.codegen(options.vectors))
         .map_err(|error| internal(error.to_string()))?;
     let records = records(&plan, &kernels, &code);

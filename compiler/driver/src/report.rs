@@ -1,7 +1,7 @@
 //! `--emit report`: operations by kind, passes with their time, kernels and memory.
 
 use crate::{KernelRecord, PassRecord};
-use snnc_ir::Graph;
+use snnc_ir::{Attention, AxisName, Graph, Inst, Op, Order};
 use snnc_plan::Plan;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -62,6 +62,7 @@ fn write_all(
     for (mnemonic, count) in counts {
         writeln!(out, "  {count:5} {mnemonic}")?;
     }
+    attentions(out, graph)?;
     writeln!(out, "\npasses                      ms   before  after")?;
     for pass in passes {
         let (name, ms) = (pass.name, pass.seconds * 1e3);
@@ -76,4 +77,41 @@ fn write_all(
         writeln!(out, "{}", row.trim_end())?;
     }
     writeln!(out, "\ncompiled in {:.3} s", built.seconds)
+}
+
+/// The order of each attention's products, beside what both would cost.
+fn attentions(out: &mut String, graph: &Graph) -> std::fmt::Result {
+    let made = |inst: Inst| match graph.inst(inst).op {
+        Op::Attention(attention) => Some((inst, attention)),
+        _ => None,
+    };
+    let found: Vec<(Inst, Attention)> = graph.all_insts().into_iter().filter_map(made).collect();
+    if found.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nattention, with additions per sample if every bit were set")?;
+    writeln!(out, "  order         kv first     qk first  layer")?;
+    for (inst, attention) in found {
+        let data = graph.inst(inst);
+        let (kv_first, qk_first) = costs(graph, inst, &attention);
+        let order = match attention.order {
+            Order::KvFirst => "kv first",
+            Order::QkFirst | Order::Auto => "qk first",
+        };
+        let name = graph.name(data.results[0]);
+        writeln!(out, "  {order:9} {kv_first:12} {qk_first:12}  {name}")?;
+    }
+    Ok(())
+}
+
+/// Additions of a sample in both orders: those of one head and group, times their number.
+fn costs(graph: &Graph, inst: Inst, attention: &Attention) -> (u64, u64) {
+    let data = graph.inst(inst);
+    let (q, v) = (graph.ty(data.args[0]), graph.ty(data.args[2]));
+    let (steps, positions) = (q.extent(AxisName::T), q.extent(AxisName::H) * q.extent(AxisName::W));
+    let group = attention.group(steps, positions);
+    let groups = (steps / group.0 * (positions / group.1) * attention.heads) as u64;
+    let channels = [q, v].map(|ty| ty.extent(AxisName::C) / attention.heads);
+    let (kv_first, qk_first) = attention.additions(group, channels.into());
+    (kv_first * groups, qk_first * groups)
 }

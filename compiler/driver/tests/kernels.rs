@@ -10,7 +10,8 @@ use snnc_plan::{Buffer, ElemKind, KernelStep, Place, Plan, Recipe, Step};
 fn lowered(mut graph: Graph) -> (Plan, Vec<Kernel>) {
     let settings = snnc_passes::Settings { skip: Vec::new(), verify: true };
     snnc_passes::run_pipeline(&mut graph, &settings, &mut |_, _| {}).unwrap_or_else(|e| panic!("{e}"));
-    snnc_kernel::lower(&graph, Recipe::default(), 0.15).unwrap_or_else(|e| panic!("{e}"))
+    snnc_kernel::lower(&graph, Recipe::default(), snnc_kernel::Settings::default())
+        .unwrap_or_else(|e| panic!("{e}"))
 }
 
 /// A buffer's memory for a batch: zeros, or numbers that make neurons fire; labels of class 0.

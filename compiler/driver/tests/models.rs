@@ -1,7 +1,7 @@
 //! Every model of the repository compiles for both modes, and what it becomes is what was promised.
 
 use snnc_compiler::front::{self, Model, SourceMap};
-use snnc_compiler::{Emit, Mode, Options, compile};
+use snnc_compiler::{Compiled, Emit, Mode, Options, compile};
 use std::path::Path;
 
 fn load(name: &str, defines: &[(&str, &str)]) -> (SourceMap, Model) {
@@ -15,19 +15,39 @@ fn load(name: &str, defines: &[(&str, &str)]) -> (SourceMap, Model) {
     }
 }
 
-fn ir(name: &str, mode: Mode) -> String {
-    let (sources, model) = load(name, &[]);
+fn compiled(name: &str, defines: &[(&str, &str)], mode: Mode) -> Compiled {
+    let (sources, model) = load(name, defines);
     let options = Options { emit: vec![Emit::Ir], verify: true, ..Options::new(mode) };
     let compiled = compile(&model, &sources, name, &options).unwrap_or_else(|e| panic!("{name}: {e}"));
     assert_eq!(compiled.executable.functions.len(), compiled.kernels.len());
-    compiled.emitted[0].text.clone()
+    compiled
+}
+
+fn ir(name: &str, mode: Mode) -> String {
+    compiled(name, &[], mode).emitted[0].text.clone()
 }
 
 #[test]
 fn every_model_compiles_for_both_modes() {
-    for name in ["digits.snn", "lif_mlp.snn", "resnet19.snn"] {
-        ir(name, Mode::Infer);
-        ir(name, Mode::Train);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
+    let names = std::fs::read_dir(folder).expect("models");
+    let names = names.filter_map(|entry| entry.expect("an entry").file_name().into_string().ok());
+    for name in names.filter(|name| name.ends_with(".snn")) {
+        ir(&name, Mode::Infer);
+        ir(&name, Mode::Train);
+    }
+}
+
+#[test]
+fn imagenet_models_compile_for_training_and_state_their_memory() {
+    let large = [("dim", "768"), ("depth", "8"), ("size", "224"), ("pools", "4"), ("classes", "1000")];
+    let attentive = [("spatial", "true"), ("temporal", "true")];
+    for (name, defines) in
+        [("sdt.snn", &large[..]), ("statten.snn", &large[..]), ("resnet34.snn", &attentive[..])]
+    {
+        let arena = compiled(name, defines, Mode::Train).executable.plan.arena;
+        assert!(arena.fixed > 50 << 20, "{name}: {arena:?}");
+        assert!(arena.per_sample > 1 << 20 && arena.per_sample < 1 << 30, "{name}: {arena:?}");
     }
 }
 

@@ -82,6 +82,7 @@ impl<'p> Expander<'p> {
         let result = self.body(&network.body);
         let (node, classes) = self.result_of(result, &network.body.result)?;
         self.check_loss(&recipe.loss, program.train.as_ref());
+        self.check_requirements(&network.requires);
         // After a fault layers are missing, and what looks unused may not be.
         if self.diagnostics.has_errors() {
             return None;
@@ -171,6 +172,7 @@ impl<'p> Expander<'p> {
             self.error(diagnostic.at(second.span, "a second one").with(first.span, "the first one"));
         }
         let input = self.input_type(first)?;
+        let input = self.encoded(first, input);
         // These names are taken by the values that every graph has.
         for name in [input.name.as_str(), "labels", "loss"] {
             self.claim(name);
@@ -226,7 +228,7 @@ impl<'p> Expander<'p> {
             self.error(diagnostic.help(format!("write `{}: spike[time, …]`", input.name.text)));
             return None;
         }
-        Some(Input { name: input.name.text.clone(), shape, time, kind })
+        Some(Input { name: input.name.text.clone(), shape, time, kind, encoder: None })
     }
 
     fn extent(&mut self, axis: &'p Expr) -> Option<usize> {

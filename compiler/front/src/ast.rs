@@ -112,6 +112,8 @@ pub struct Network {
     pub timesteps: Vec<Expr>,
     /// Each `input` that is written; one is expected.
     pub inputs: Vec<Input>,
+    /// What is to be proved of it: `spike_driven`.
+    pub requires: Vec<Name>,
     /// What it computes.
     pub body: Body,
 }
@@ -125,6 +127,8 @@ pub struct Input {
     pub elem: Name,
     /// Its axes; the word `time` stands for the time axis.
     pub axes: Vec<Expr>,
+    /// What the samples go through; one at most is expected.
+    pub encoders: Vec<Call>,
     /// The whole declaration.
     pub span: Span,
 }

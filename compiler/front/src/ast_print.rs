@@ -43,7 +43,9 @@ fn network(f: &mut Formatter<'_>, network: &Network) -> fmt::Result {
         writeln!(f, "    timesteps {timesteps}")?;
     }
     for input in &network.inputs {
-        writeln!(f, "    input {}: {}[{}]", input.name.text, input.elem.text, list(&input.axes))?;
+        write!(f, "    input {}: {}[{}]", input.name.text, input.elem.text, list(&input.axes))?;
+        input.encoders.iter().try_for_each(|encoder| write!(f, " |> {encoder}"))?;
+        writeln!(f)?;
     }
     lines(f, &network.body)
 }

@@ -3,7 +3,7 @@
 //! Every evaluation counts against limits of depth and work, so that no text, however malicious, overflows
 //! the stack or runs for ever.
 
-use crate::ast::{BinaryOp, Body, Expr, ExprKind, Name};
+use crate::ast::{BinaryOp, Body, Expr, ExprKind, Name, UnaryOp};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::{Layer, Node};
 use crate::program::Program;
@@ -235,8 +235,16 @@ impl<'p> Expander<'p> {
             if matches!(op, BinaryOp::And | BinaryOp::Or) && value == Value::Bool(!neutral) {
                 continue;
             }
-            let next = self.eval(operand);
-            value = self.join(*op, (value, span), (next, operand.span));
+            value = match (&value, &operand.kind) {
+                (Value::Tensor(x), ExprKind::Unary(UnaryOp::Not, count, inner)) if neutral => {
+                    let (x, gate) = (*x, self.eval(inner));
+                    self.gate((x, span), (gate, operand.span), count % 2 == 1)
+                }
+                _ => {
+                    let next = self.eval(operand);
+                    self.join(*op, (value, span), (next, operand.span))
+                }
+            };
             span = span.to(operand.span);
         }
         value
@@ -249,13 +257,14 @@ impl<'p> Expander<'p> {
             // What stands on the left did not decide: the right does.
             (BinaryOp::And | BinaryOp::Or, Value::Bool(_), Value::Bool(b)) => Value::Bool(b),
             (BinaryOp::Add, Value::Tensor(a), Value::Tensor(b)) => self.add((a, a_span), (b, b_span)),
+            (BinaryOp::And, Value::Tensor(a), b) => self.gate((a, a_span), (b, b_span), false),
             (op, a, b) => {
                 let tensor = matches!(a, Value::Tensor(_)) || matches!(b, Value::Tensor(_));
                 let result = binary(op, &a, &b);
                 result.unwrap_or_else(|(slug, message)| {
                     let diagnostic = Diagnostic::error(slug, message).at(a_span.to(b_span), "");
                     self.error(if tensor && op != BinaryOp::Add {
-                        diagnostic.help("tensors are joined by `+` only")
+                        diagnostic.help("tensors are joined by `+`, `and` and `and not`")
                     } else {
                         diagnostic
                     })

@@ -24,7 +24,7 @@ pub(crate) enum Slot<'p> {
 /// A call whose arguments are evaluated, ready to be applied several times.
 enum Ready<'p> {
     Block(&'p Block, Vec<Option<Value>>),
-    Layer(Spec, Value),
+    Layer(Spec, Vec<Value>),
 }
 
 impl<'p> Expander<'p> {
@@ -45,7 +45,7 @@ impl<'p> Expander<'p> {
         }
         let mut value = match &ready {
             Ready::Block(_, values) => values.first().cloned().flatten().unwrap_or(Value::Poison),
-            Ready::Layer(_, value) => value.clone(),
+            Ready::Layer(_, values) => values.first().cloned().unwrap_or(Value::Poison),
         };
         for n in 0..total {
             let path = self.repeated_path(&segment, &counts, n);
@@ -97,7 +97,7 @@ impl<'p> Expander<'p> {
         }
         if self.neurons.contains_key(name) || crate::program::MODELS.contains(&name) {
             let (spec, value) = self.neuron_call(call, piped)?;
-            return Some(Ready::Layer(spec, value));
+            return Some(Ready::Layer(spec, vec![value]));
         }
         let value = self.frame.vars.iter().chain(&self.params).any(|(known, _)| known == name);
         let diagnostic = if value {
@@ -127,9 +127,10 @@ impl<'p> Expander<'p> {
             return self.missing(call, &names, at, None);
         }
         let mut slots = slots.into_iter();
-        let x = slots.next().and_then(|slot| self.slot(slot))?;
+        let tensors: Vec<Value> =
+            slots.by_ref().take(signature.tensors).filter_map(|slot| self.slot(slot)).collect();
         let spec = self.spec(signature, call, slots.collect())?;
-        Some(Ready::Layer(spec, x))
+        Some(Ready::Layer(spec, tensors))
     }
 
     fn slot(&mut self, slot: Slot<'p>) -> Option<Value> {
@@ -210,9 +211,12 @@ impl<'p> Expander<'p> {
             return Value::Poison;
         }
         match ready {
-            Ready::Layer(spec, first) => {
-                let value = value.unwrap_or_else(|| first.clone());
-                self.layer(spec, value, path, call)
+            Ready::Layer(spec, values) => {
+                let mut values = values.clone();
+                if let (Some(value), Some(first)) = (value, values.first_mut()) {
+                    *first = value;
+                }
+                self.layer(spec, values, path, call)
             }
             Ready::Block(block, values) => {
                 let mut values = values.clone();

@@ -2,6 +2,7 @@
 
 use crate::args::Range;
 use crate::ast::{Call, Expr};
+use crate::attention::AttentionSpec;
 use crate::diagnostic::Diagnostic;
 use crate::eval::{Expander, no_time};
 use crate::expand::Slot;
@@ -17,6 +18,8 @@ pub(crate) struct Signature {
     pub name: &'static str,
     /// Names, and whether they must be given.
     pub formals: &'static [(&'static str, bool)],
+    /// How many of them are tensors.
+    pub tensors: usize,
     kind: LayerKind,
 }
 
@@ -29,12 +32,15 @@ enum LayerKind {
     AvgPool,
     Flatten,
     Mean,
+    Sum,
+    Attention,
+    StepGate,
 }
 
 const POOL: &[(&str, bool)] = &[("x", true), ("kernel", true), ("stride", false), ("pad", false)];
 
 /// Every layer.
-pub(crate) const SIGNATURES: [Signature; 7] = [
+pub(crate) const SIGNATURES: [Signature; 10] = [
     Signature {
         name: "conv",
         formals: &[
@@ -45,11 +51,13 @@ pub(crate) const SIGNATURES: [Signature; 7] = [
             ("pad", false),
             ("bias", false),
         ],
+        tensors: 1,
         kind: LayerKind::Conv,
     },
     Signature {
         name: "linear",
         formals: &[("x", true), ("features", true), ("bias", false)],
+        tensors: 1,
         kind: LayerKind::Linear,
     },
     Signature {
@@ -63,12 +71,35 @@ pub(crate) const SIGNATURES: [Signature; 7] = [
             ("gain", false),
             ("step_scale", false),
         ],
+        tensors: 1,
         kind: LayerKind::Norm,
     },
-    Signature { name: "max_pool", formals: POOL, kind: LayerKind::MaxPool },
-    Signature { name: "avg_pool", formals: POOL, kind: LayerKind::AvgPool },
-    Signature { name: "flatten", formals: &[("x", true)], kind: LayerKind::Flatten },
-    Signature { name: "mean", formals: &[("x", true), ("over", true)], kind: LayerKind::Mean },
+    Signature { name: "max_pool", formals: POOL, tensors: 1, kind: LayerKind::MaxPool },
+    Signature { name: "avg_pool", formals: POOL, tensors: 1, kind: LayerKind::AvgPool },
+    Signature { name: "flatten", formals: &[("x", true)], tensors: 1, kind: LayerKind::Flatten },
+    Signature { name: "mean", formals: &[("x", true), ("over", true)], tensors: 1, kind: LayerKind::Mean },
+    Signature {
+        name: "sum",
+        formals: &[("x", true), ("over", true), ("groups", false)],
+        tensors: 1,
+        kind: LayerKind::Sum,
+    },
+    Signature {
+        name: "attention",
+        formals: &[
+            ("q", true),
+            ("k", true),
+            ("v", true),
+            ("over", true),
+            ("heads", false),
+            ("causal", false),
+            ("scale", false),
+            ("order", false),
+        ],
+        tensors: 3,
+        kind: LayerKind::Attention,
+    },
+    Signature { name: "step_gate", formals: &[("x", true)], tensors: 1, kind: LayerKind::StepGate },
 ];
 
 /// A layer with its constants, before it meets a tensor.
@@ -81,6 +112,11 @@ pub(crate) enum Spec {
     GlobalAverage,
     Flatten,
     Mean,
+    SumSpace,
+    SumTime,
+    SumChannels(usize),
+    Attention(AttentionSpec),
+    StepGate,
     Neuron(NeuronLayer),
 }
 
@@ -88,7 +124,7 @@ pub(crate) enum Spec {
 const MAX_KERNEL: usize = 1024;
 
 impl<'p> Expander<'p> {
-    /// Evaluates the arguments of a layer, behind the tensor.
+    /// Evaluates the arguments of a layer, behind its tensors.
     pub fn spec(&mut self, signature: &Signature, call: &'p Call, slots: Vec<Slot<'p>>) -> Option<Spec> {
         let written: Vec<Option<&'p Expr>> = slots
             .into_iter()
@@ -145,6 +181,9 @@ impl<'p> Expander<'p> {
                 );
                 None
             }
+            LayerKind::Sum => self.sum_spec([arg(0), arg(1)]),
+            LayerKind::Attention => self.attention_spec(call, [arg(0), arg(1), arg(2), arg(3), arg(4)]),
+            LayerKind::StepGate => Some(Spec::StepGate),
         }
     }
 
@@ -175,25 +214,39 @@ impl<'p> Expander<'p> {
         Some(Spec::Norm { eps, momentum, scale, gain, steps: steps? })
     }
 
-    /// Applies a layer to a tensor.
-    pub fn layer(&mut self, spec: &Spec, value: Value, path: String, call: &Call) -> Value {
-        let word = call.name.text.as_str();
-        let input = match value {
-            Value::Tensor(input) => input,
-            Value::Poison => return Value::Poison,
-            other => {
-                let message = format!("`{word}` needs a tensor, found {}", other.describe());
-                return self.error(Diagnostic::error(Slug::WrongKind, message).at(call.span, ""));
-            }
-        };
-        let from = self.nodes[input].output;
-        if from.time.is_none() {
-            return self.error(no_time(word, call.span));
+    /// Applies a layer to its tensors.
+    pub fn layer(&mut self, spec: &Spec, values: Vec<Value>, path: String, call: &Call) -> Value {
+        let Some(inputs) = self.tensors(values, call) else { return Value::Poison };
+        if let Spec::Attention(attention) = spec {
+            return self.attention(attention, inputs, path, call);
         }
-        let Some((layer, input, output)) = self.shaped(spec, input, from, &path, call) else {
+        let from = self.nodes[inputs[0]].output;
+        let Some((layer, input, output)) = self.shaped(spec, inputs[0], from, &path, call) else {
             return Value::Poison;
         };
         self.push(Node { path, layer, inputs: vec![input], output, span: call.span })
+    }
+
+    /// The nodes of values that must be tensors with a time axis.
+    fn tensors(&mut self, values: Vec<Value>, call: &Call) -> Option<Vec<usize>> {
+        let word = call.name.text.as_str();
+        let mut nodes = Vec::with_capacity(values.len());
+        for value in values {
+            match value {
+                Value::Tensor(node) if self.nodes[node].output.time.is_none() => {
+                    self.error(no_time(word, call.span));
+                    return None;
+                }
+                Value::Tensor(node) => nodes.push(node),
+                Value::Poison => return None,
+                other => {
+                    let message = format!("`{word}` needs a tensor, found {}", other.describe());
+                    self.error(Diagnostic::error(Slug::WrongKind, message).at(call.span, ""));
+                    return None;
+                }
+            }
+        }
+        Some(nodes)
     }
 
     /// The layer, its input and its result's type, where the shapes fit.
@@ -246,6 +299,19 @@ impl<'p> Expander<'p> {
             }
             Spec::Flatten => (Layer::Flatten, input, self.flat(from, call)?),
             Spec::Mean => (Layer::Mean, input, Activation { time: None, ..real }),
+            Spec::SumTime => (Layer::SumTime, input, Activation { time: None, ..from.summed() }),
+            Spec::SumSpace => {
+                let (channels, ..) = self.map(input, call)?;
+                let shape = Shape::Features(channels);
+                (Layer::SumSpace, input, Activation { shape, ..from.summed() })
+            }
+            Spec::SumChannels(groups) => {
+                let shape = self.grouped(*groups, input, call)?;
+                (Layer::SumChannels(*groups), input, Activation { shape, ..from.summed() })
+            }
+            Spec::StepGate => (Layer::StepGate, input, real),
+            // Its three tensors are checked together.
+            Spec::Attention(_) => return None,
             Spec::Neuron(neuron) => {
                 (Layer::Neuron(neuron.clone()), input, Activation { kind: Kind::Spikes, ..from })
             }
@@ -253,7 +319,7 @@ impl<'p> Expander<'p> {
     }
 
     /// Channels, rows and columns of a tensor that must have them.
-    fn map(&mut self, input: usize, call: &Call) -> Option<(usize, usize, usize)> {
+    pub(crate) fn map(&mut self, input: usize, call: &Call) -> Option<(usize, usize, usize)> {
         match self.nodes[input].output.shape {
             Shape::Map { channels, height, width } => Some((channels, height, width)),
             shape @ Shape::Features(_) => {

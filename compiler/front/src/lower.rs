@@ -13,7 +13,7 @@
 mod loss;
 
 use crate::model::{Layer, Model, NeuronLayer, Node, Trained};
-use crate::shape::Kind;
+use crate::shape::{Kind, Shape};
 use snnc_ir::{Axis, AxisName, Constant, Elem, Graph, Mode, Norm, Op, ParamKind, Stats, Type, Value};
 
 /// The graph of a model.
@@ -71,8 +71,24 @@ impl Lowering<'_> {
             Layer::Neuron(neuron) => return self.neuron(node, neuron, args[0], ty),
             Layer::MaxPool(pool) => Op::MaxPool(*pool),
             Layer::AvgPool(pool) => Op::AvgPool(*pool),
+            // Features are flat already.
+            Layer::Flatten if matches!(self.model.entering(node).shape, Shape::Features(_)) => {
+                return args[0];
+            }
             Layer::Flatten => Op::Flatten,
             Layer::Add => Op::Add,
+            Layer::Attention(attention) => Op::Attention(*attention),
+            Layer::Mask { not } => {
+                if *not {
+                    Op::MaskNot
+                } else {
+                    Op::Mask
+                }
+            }
+            Layer::SumSpace => Op::Sum(vec![AxisName::H, AxisName::W]),
+            Layer::SumTime => Op::Sum(vec![AxisName::T]),
+            Layer::SumChannels(groups) => Op::ChannelSum(*groups),
+            Layer::StepGate => return self.step_scale(node, args[0], ty),
             Layer::Mean => Op::Mean(vec![AxisName::T]),
         };
         self.graph.push(&node.path, op, &args, ty)

@@ -1,10 +1,11 @@
 //! The checked model: layers in an order in which inputs precede users, every name, shape and constant known.
 
 use crate::diagnostic::Diagnostic;
+use crate::sample::Augment;
 use crate::shape::{Activation, Kind, Shape};
 use crate::span::Span;
 use serde::Serialize;
-use snnc_ir::{Constant, Conv, Form, Lif, Pool};
+use snnc_ir::{Attention, Constant, Conv, Form, Lif, Pool};
 use std::fmt;
 
 /// A checked model.
@@ -41,10 +42,56 @@ pub struct Input {
     pub name: String,
     /// Extents of one sample at one timestep: channels, rows, columns, or features.
     pub shape: Shape,
-    /// Whether the input brings its own time axis; otherwise it stands still.
+    /// Whether the network sees a time axis; otherwise the input stands still.
     pub time: bool,
-    /// What its elements are: real numbers or spikes.
+    /// What the network sees: real numbers or spikes.
     pub kind: Kind,
+    /// What makes the spikes, where the samples are real numbers.
+    pub encoder: Option<Encoder>,
+}
+
+/// How a sample of real numbers becomes spikes. `Display` is its text.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Encoder {
+    /// Each timestep a spike with the value's probability.
+    Poisson,
+    /// One spike, the earlier the larger the value.
+    Latency {
+        /// The logarithmic form.
+        log: bool,
+        /// Whether a value of 0 fires at the last timestep, or never.
+        zero_fires: bool,
+    },
+    /// The eight binary digits of the value, the most significant first.
+    Phase,
+    /// A spike where a frame exceeds the one before by the threshold.
+    Delta {
+        /// The threshold.
+        threshold: f32,
+    },
+}
+
+impl Encoder {
+    /// Whether the samples bring their own time axis.
+    pub fn takes_time(self) -> bool {
+        match self {
+            Encoder::Poisson | Encoder::Latency { .. } | Encoder::Phase => false,
+            Encoder::Delta { .. } => true,
+        }
+    }
+}
+
+impl fmt::Display for Encoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Encoder::Poisson => f.write_str("poisson"),
+            Encoder::Latency { log, zero_fires } => {
+                write!(f, "latency(log: {log}, zero_fires: {zero_fires})")
+            }
+            Encoder::Phase => f.write_str("phase"),
+            Encoder::Delta { threshold } => write!(f, "delta(threshold: {threshold})"),
+        }
+    }
 }
 
 /// A layer of the expanded network.
@@ -132,6 +179,21 @@ pub enum Layer {
     Flatten,
     /// A sum of two tensors.
     Add,
+    /// Attention between spikes: queries, keys, values.
+    Attention(Attention),
+    /// The first tensor where the second one, spikes, fires; with `not`, where it does not.
+    Mask {
+        /// Whether silence lets through.
+        not: bool,
+    },
+    /// The sum over rows and columns.
+    SumSpace,
+    /// The sum over time.
+    SumTime,
+    /// The sum over each of so many groups of successive channels.
+    SumChannels(usize),
+    /// Each timestep times a trained number.
+    StepGate,
     /// The mean over time.
     Mean,
 }
@@ -150,6 +212,11 @@ impl Layer {
             Layer::AvgPool(_) => "avg_pool",
             Layer::Flatten => "flatten",
             Layer::Add => "add",
+            Layer::Attention(_) => "attention",
+            Layer::Mask { not: false } => "and",
+            Layer::Mask { not: true } => "and_not",
+            Layer::SumSpace | Layer::SumTime | Layer::SumChannels(_) => "sum",
+            Layer::StepGate => "step_gate",
             Layer::Mean => "mean",
         }
     }
@@ -191,6 +258,8 @@ pub struct Recipe {
     pub batch: usize,
     /// The data set to train on where the command names none.
     pub data: Option<String>,
+    /// How samples are varied and made ready, in order.
+    pub augment: Vec<Augment>,
 }
 
 impl Default for Recipe {
@@ -205,6 +274,7 @@ impl Default for Recipe {
             schedule: Schedule::Cosine { epochs: 30, warmup: 0, min_lr: 0.0 },
             batch: 64,
             data: None,
+            augment: Vec::new(),
         }
     }
 }
@@ -342,12 +412,18 @@ impl Model {
                 let each = if neuron.per_channel { fan_in } else { 1 };
                 neuron.trained.len() as u64 * each
             }
+            Layer::StepGate => self.timesteps as u64,
             Layer::Input
             | Layer::Broadcast
             | Layer::MaxPool(_)
             | Layer::AvgPool(_)
             | Layer::Flatten
             | Layer::Add
+            | Layer::Attention(_)
+            | Layer::Mask { .. }
+            | Layer::SumSpace
+            | Layer::SumTime
+            | Layer::SumChannels(_)
             | Layer::Mean => 0,
         }
     }
@@ -368,6 +444,12 @@ impl Model {
             | Layer::AvgPool(_)
             | Layer::Flatten
             | Layer::Add
+            | Layer::Attention(_)
+            | Layer::Mask { .. }
+            | Layer::SumSpace
+            | Layer::SumTime
+            | Layer::SumChannels(_)
+            | Layer::StepGate
             | Layer::Mean => 0,
         }
     }
@@ -404,6 +486,9 @@ impl fmt::Display for Model {
             if !from.is_empty() {
                 write!(f, " {}", from.join(", "))?;
             }
+            if let (Layer::Input, Some(encoder)) = (&node.layer, self.input.encoder) {
+                write!(f, " |> {encoder}")?;
+            }
             writeln!(f, "{}", Constants(&node.layer))?;
         }
         writeln!(f, "  parameters {} macs_per_timestep {}", self.parameters, self.macs_per_timestep)?;
@@ -417,7 +502,23 @@ struct Constants<'a>(&'a Layer);
 impl fmt::Display for Constants<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Layer::Input | Layer::Broadcast | Layer::Flatten | Layer::Add | Layer::Mean => Ok(()),
+            Layer::Input
+            | Layer::Broadcast
+            | Layer::Flatten
+            | Layer::Add
+            | Layer::Mask { .. }
+            | Layer::SumSpace
+            | Layer::SumTime
+            | Layer::StepGate
+            | Layer::Mean => Ok(()),
+            Layer::SumChannels(groups) => write!(f, " {{groups={groups}}}"),
+            Layer::Attention(attention) => {
+                let Attention { over, causal, scale, order, heads } = attention;
+                write!(
+                    f,
+                    " {{over={over:?}, causal={causal}, scale={scale}, order={order:?}, heads={heads}}}"
+                )
+            }
             Layer::Conv { kernel, geometry, bias, .. } => {
                 let Conv { stride, pad } = geometry;
                 write!(f, " {{kernel={kernel}, stride={stride}, pad={pad}, bias={bias}}}")

@@ -121,14 +121,16 @@ impl Builder<'_> {
     fn network<'p>(&mut self, parts: impl Iterator<Item = Pair<'p, Rule>>) -> Network {
         let mut parts = parts.peekable();
         let name = self.name(parts.next().expect(PROMISED));
-        let (mut timesteps, mut inputs) = (Vec::new(), Vec::new());
-        while let Some(pair) = parts.next_if(|pair| matches!(pair.as_rule(), Rule::timesteps | Rule::input)) {
+        let (mut timesteps, mut inputs, mut requires) = (Vec::new(), Vec::new(), Vec::new());
+        let head = |rule| matches!(rule, Rule::timesteps | Rule::input | Rule::require);
+        while let Some(pair) = parts.next_if(|pair| head(pair.as_rule())) {
             match pair.as_rule() {
                 Rule::timesteps => timesteps.push(self.expr(inner(pair).next().expect(PROMISED))),
+                Rule::require => requires.push(self.name(inner(pair).next().expect(PROMISED))),
                 _ => inputs.push(self.input(pair)),
             }
         }
-        Network { name, timesteps, inputs, body: self.body(parts) }
+        Network { name, timesteps, inputs, requires, body: self.body(parts) }
     }
 
     fn input(&mut self, pair: Pair<'_, Rule>) -> Input {
@@ -136,7 +138,14 @@ impl Builder<'_> {
         let mut parts = inner(pair);
         let name = self.name(parts.next().expect(PROMISED));
         let elem = self.name(parts.next().expect(PROMISED));
-        Input { name, elem, axes: parts.map(|pair| self.expr(pair)).collect(), span }
+        let (mut axes, mut encoders) = (Vec::new(), Vec::new());
+        for pair in parts {
+            match pair.as_rule() {
+                Rule::encoder => encoders.push(self.call(inner(pair).next().expect(PROMISED))),
+                _ => axes.push(self.expr(pair)),
+            }
+        }
+        Input { name, elem, axes, encoders, span }
     }
 
     fn field(&mut self, pair: Pair<'_, Rule>) -> Field {

@@ -25,7 +25,8 @@ pub(crate) struct Program {
 }
 
 /// The words of the layers: no definition may take them.
-pub(crate) const LAYERS: [&str; 7] = ["conv", "linear", "norm", "max_pool", "avg_pool", "flatten", "mean"];
+pub(crate) const LAYERS: [&str; 10] =
+    ["conv", "linear", "norm", "max_pool", "avg_pool", "flatten", "mean", "sum", "attention", "step_gate"];
 
 /// The neuron models.
 pub(crate) const MODELS: [&str; 3] = ["LIF", "PLIF", "IF"];

@@ -11,7 +11,7 @@ use crate::resolve;
 use crate::slug::Slug;
 use crate::span::Span;
 
-const FIELDS: [&str; 7] = ["loss", "optimizer", "clip_norm", "ema", "schedule", "batch", "data"];
+const FIELDS: [&str; 8] = ["loss", "optimizer", "clip_norm", "ema", "schedule", "batch", "data", "augment"];
 
 /// The most epochs.
 const MAX_EPOCHS: usize = 1_000_000;
@@ -49,6 +49,7 @@ impl<'p> Expander<'p> {
                 let batch = self.eval(value);
                 recipe.batch = self.int(batch, value.span, "`batch`", 1, MAX_BATCH)?;
             }
+            "augment" => recipe.augment = self.augment(value)?,
             "data" => match value.as_name() {
                 Some(data) => recipe.data = Some(data.to_string()),
                 None => {

@@ -13,10 +13,13 @@ use std::collections::{HashMap, HashSet};
 
 /// Words that are values of certain arguments: `avg_pool(global)`, `mean(time)`, `reset: soft`. Surrogates are
 /// too.
-const WORDS: [&str; 7] = ["global", "time", "soft", "none", "hard", "layer", "channel"];
+const WORDS: [&str; 12] = [
+    "global", "time", "space", "channels", "auto", "kv_first", "qk_first", "soft", "none", "hard", "layer",
+    "channel",
+];
 
 /// Words that take an argument of their own: `reset: hard(0.0)`. Surrogates do too.
-const WORD_CALLS: [&str; 2] = ["hard", "learn"];
+const WORD_CALLS: [&str; 3] = ["hard", "learn", "space_time"];
 
 /// Checks the names of all bodies and reports recursion.
 pub(crate) fn check(program: &Program, diagnostics: &mut Diagnostics) {
@@ -173,8 +176,9 @@ fn formals<'a>(program: &'a Program, name: &str) -> Option<Vec<&'a str>> {
 
 /// Whether an argument is a bare word that the callee judges: a slip there is a bad value, not an unknown name.
 fn is_word_of(call: &Call, arg: &Arg) -> bool {
-    let field = arg.name.as_ref().is_some_and(|name| ["reset", "surrogate", "per"].contains(&&*name.text));
-    arg.value.as_name().is_some() && (field || call.name.text == "mean")
+    let fields = ["reset", "surrogate", "per", "over", "order"];
+    let field = arg.name.as_ref().is_some_and(|name| fields.contains(&&*name.text));
+    arg.value.as_name().is_some() && (field || matches!(call.name.text.as_str(), "mean" | "sum"))
 }
 
 /// Reports each cycle of calls once: blocks that call only finished blocks are finished; what is left

@@ -90,6 +90,24 @@ impl Shape {
     }
 }
 
+impl Shape {
+    /// The same with other channels.
+    pub fn with_channels(self, channels: usize) -> Shape {
+        match self {
+            Shape::Map { height, width, .. } => Shape::Map { channels, height, width },
+            Shape::Features(_) => Shape::Features(channels),
+        }
+    }
+
+    /// Rows times columns; 1 for features.
+    pub fn positions(self) -> usize {
+        match self {
+            Shape::Map { height, width, .. } => height * width,
+            Shape::Features(_) => 1,
+        }
+    }
+}
+
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.dims())
@@ -116,6 +134,11 @@ impl Activation {
         let names = [AxisName::C, AxisName::H, AxisName::W];
         axes.extend(names.into_iter().zip(self.shape.dims()).map(|(name, extent)| Axis::new(name, extent)));
         Type::new(elem, axes)
+    }
+
+    /// The type of a sum of some of its elements, but for the axes.
+    pub fn summed(self) -> Activation {
+        Activation { kind: self.kind.plus(self.kind), ..self }
     }
 
     /// Elements of a sample over all timesteps, if they fit.

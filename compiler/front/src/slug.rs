@@ -71,8 +71,14 @@ slugs! {
     UnknownField = "unknown-field",
     /// An input's element kind or axes are not supported.
     BadInput = "bad-input",
+    /// An encoder does not fit its input.
+    BadEncoder = "bad-encoder",
     /// Two tensors that meet have different shapes.
     ShapeMismatch = "shape-mismatch",
+    /// Tensors that meet have different channels, or channels are not a multiple of what divides them.
+    ChannelMismatch = "channel-mismatch",
+    /// A layer needs spikes.
+    NeedsSpikes = "needs-spikes",
     /// A layer needs rows and columns.
     NeedsMap = "needs-map",
     /// A layer needs features without rows and columns.
@@ -85,6 +91,8 @@ slugs! {
     TooLarge = "too-large",
     /// The network's result is not one number per class.
     BadResult = "bad-result",
+    /// A network that must be spike-driven multiplies real-valued activations.
+    NotSpikeDriven = "not-spike-driven",
     /// Layers do not contribute to the result.
     UnusedLayer = "unused-layer",
 }

@@ -150,6 +150,8 @@ fn in_words(rule: Rule) -> &'static str {
         Rule::network => "a network",
         Rule::timesteps => "the timesteps",
         Rule::input => "an input",
+        Rule::require => "a requirement",
+        Rule::encoder => "an encoder",
         Rule::train => "a train block",
         Rule::field => "a field",
         Rule::expr
@@ -181,6 +183,7 @@ fn in_words(rule: Rule) -> &'static str {
         Rule::kw_train => "`train`",
         Rule::kw_timesteps => "`timesteps`",
         Rule::kw_input => "`input`",
+        Rule::kw_require => "`require`",
         Rule::kw_let => "`let`",
         Rule::kw_if => "`if`",
         Rule::kw_else => "`else`",

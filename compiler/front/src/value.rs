@@ -87,6 +87,8 @@ pub(crate) fn binary(op: BinaryOp, a: &Value, b: &Value) -> Result<Value, Fault>
         (Value::Int(a), Value::Int(b)) => ints(op, *a, *b),
         (Value::Bool(a), Value::Bool(b)) if op == BinaryOp::Eq => Ok(Value::Bool(a == b)),
         (Value::Bool(a), Value::Bool(b)) if op == BinaryOp::Ne => Ok(Value::Bool(a != b)),
+        (Value::Text(a), Value::Text(b)) if op == BinaryOp::Eq => Ok(Value::Bool(a == b)),
+        (Value::Text(a), Value::Text(b)) if op == BinaryOp::Ne => Ok(Value::Bool(a != b)),
         (a, b) => match (a.as_f64(), b.as_f64()) {
             (Some(a), Some(b)) => floats(op, a, b),
             _ => Err((

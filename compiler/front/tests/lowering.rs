@@ -1,9 +1,9 @@
 //! The graph of a model: which operations it has, what they are called, and that it verifies.
 
-use snnc_front::{Kind, Model, SourceMap, analyze, render, to_graph};
+use snnc_front::{Kind, Layer, Model, SourceMap, analyze, render, to_graph};
 use snnc_ir::text::print;
 use snnc_ir::verify::verify;
-use snnc_ir::{Def, Graph, Mode, Op, ParamKind, Reset, Surrogate, Value};
+use snnc_ir::{Def, Graph, Mode, Op, Order, Over, ParamKind, Reset, Surrogate, Value};
 
 fn model(text: &str) -> Model {
     let sources = SourceMap::single("net.snn", text);
@@ -156,6 +156,7 @@ fn inputs_of_every_form_verify_in_both_modes() {
         ("f32[time, 2, 8, 6]", map),
         ("spike[time, 2, 8, 8]", map),
         ("f32[64]", features),
+        ("f32[64]", "x |> flatten |> linear(3) |> flatten |> mean(time)"),
         ("f32[time, 64]", features),
         ("spike[time, 64]", features),
     ] {
@@ -308,4 +309,81 @@ fn layers_that_do_not_count_are_left_out() {
     let model = steps("f32[8]", "let side = x |> linear(5) x |> linear(3) |> mean(time)");
     assert_eq!((model.parameters, model.warnings.len()), (27, 1));
     assert_eq!(graph(&model, Mode::Train).params.len(), 2);
+}
+
+/// Queries, keys and values of one image of `[2, 8, 8]`, and a tail that makes features of the result `y`.
+fn attentive(body: &str) -> Model {
+    let heads = "let s = x |> conv(12, 1) |> lif let q = s |> conv(8, 1) |> lif let k = s |> conv(8, 1) |> lif \
+                 let v = s |> conv(4, 1) |> lif";
+    let tail = "y |> lif |> flatten |> linear(3) |> mean(time)";
+    steps("f32[2, 8, 8]", &format!("{heads} {body} {tail}"))
+}
+
+#[test]
+fn attention_has_one_operation_with_its_attributes() {
+    let text =
+        "let y = attention(q, k, v, over: space_time(chunk: 2), heads: 2, causal: true, order: qk_first)";
+    let model = attentive(text);
+    for mode in [Mode::Infer, Mode::Train] {
+        let graph = graph(&model, mode);
+        assert_eq!(graph.count("attention"), 1);
+        let Op::Attention(attention) =
+            graph.inst(graph.def_inst(graph.find("y.attention").unwrap()).unwrap()).op
+        else {
+            panic!("no attention")
+        };
+        assert_eq!((attention.over, attention.order), (Over::SpaceTime(2), Order::QkFirst));
+        assert_eq!((attention.heads, attention.causal, attention.scale), (2, true, 1.0));
+    }
+    let kind =
+        |model: &Model| model.nodes.iter().find(|node| node.path == "y.attention").unwrap().output.kind;
+    assert_eq!(kind(&model), Kind::Counts);
+    assert_eq!(kind(&attentive("let y = attention(q, k, v, over: time, scale: 0.5)")), Kind::Real);
+}
+
+#[test]
+fn an_automatic_scale_brings_the_expected_sum_near_one() {
+    let scale = |text: &str| match attentive(text).nodes.iter().find(|node| node.path == "y.attention") {
+        Some(node) => match node.layer {
+            Layer::Attention(attention) => attention.scale,
+            _ => panic!("no attention"),
+        },
+        None => panic!("no y.attention"),
+    };
+    // 8 channels and 64 tokens (4 in time) at rates of 0.15: 512 · 0.003375 = 1.7, so 1/2; 32 · 0.003375 is below 1.
+    assert_eq!(scale("let y = attention(q, k, v, over: space, scale: auto)"), 0.5);
+    assert_eq!(scale("let y = attention(q, k, v, over: time, scale: auto)"), 1.0);
+    assert_eq!(scale("let y = attention(q, k, v, over: space_time(chunk: 4), scale: auto)"), 0.125);
+}
+
+#[test]
+fn gates_take_spikes_on_either_side_of_and() {
+    let model = attentive(
+        "let g = q and k |> sum(space) |> lif
+         let m = q |> sum(channels, groups: 4) |> lif
+         let y = g and q and not m",
+    );
+    let graph = graph(&model, Mode::Train);
+    assert_eq!((graph.count("mask"), graph.count("mask.not"), graph.count("channel_sum")), (2, 1, 1));
+    assert_eq!(graph.ty(graph.find("y.and").unwrap()).to_string(), "f32[T4 B C8 H8 W8]");
+}
+
+#[test]
+fn a_spike_driven_network_says_so() {
+    let model = |body: &str| {
+        let text = format!(
+            "neuron lif = LIF() network net {{ timesteps 2 require spike_driven input x: f32[2, 8, 8] {body} }}"
+        );
+        let sources = SourceMap::single("net.snn", &text);
+        analyze(&sources, "net.snn", &[]).map_err(|errors| errors.len())
+    };
+    let head = "|> avg_pool(global) |> linear(3) |> mean(time)";
+    // The image, counts and averages of spikes are fine; a real-valued shortcut is too where no product reads it.
+    assert!(model(&format!("x |> conv(4) |> lif {head}")).is_ok());
+    assert!(model(&format!("let s = x |> conv(4) |> lif s + s |> conv(4) |> lif {head}")).is_ok());
+    assert!(
+        model(&format!("let u = x |> conv(4) u + (u |> lif |> conv(4, kernel: 1)) |> lif {head}")).is_ok()
+    );
+    assert_eq!(model(&format!("x |> conv(4) |> conv(4) |> lif {head}")).err(), Some(1));
+    assert_eq!(model(&format!("x |> conv(4) {head}")).err(), Some(1));
 }

@@ -14,4 +14,4 @@ pub mod verify;
 
 pub use expand::expand;
 pub use form::form;
-pub use lower::{LowerError, lower};
+pub use lower::{LowerError, Settings, lower};

@@ -1,14 +1,15 @@
 //! The schedules of the hot kernels, to be read.
 
 use snnc_ir::text::parse;
-use snnc_kernel::lower;
+use snnc_kernel::{Settings, lower};
 use snnc_plan::Recipe;
 
 /// The first kernel of a packed graph.
 fn kernel(body: &str, output: &str) -> String {
     let text = format!("graph @g stage=packed mode=infer {{ {body} output %{output} }}");
     let graph = parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-    let (_, kernels) = lower(&graph, Recipe::default(), 0.15).unwrap_or_else(|error| panic!("{error}"));
+    let (_, kernels) =
+        lower(&graph, Recipe::default(), Settings::default()).unwrap_or_else(|error| panic!("{error}"));
     kernels[0].to_string()
 }
 

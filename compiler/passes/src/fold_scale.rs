@@ -11,7 +11,8 @@
 //! at 0 is homogeneous: k times the input and k times the threshold give the same spikes, to the last bit
 //! when k is a power of two.
 //! Needs and leaves: logical, inference only: in training the surrogate's width would change too.
-//! Stops at: other factors, a reset to another value than 0, a constant current, a scale with another use.
+//! Stops at: other factors, a reset to another value than 0, a constant current, a learned current or threshold, a
+//! scale with another use.
 
 use crate::pass::Pass;
 use snnc_ir::{Attention, Elem, Graph, Inst, Lif, Mode, Op, Reset, Stage};
@@ -48,7 +49,9 @@ fn folded(graph: &Graph, maker: Inst, lif: &Lif) -> Option<f32> {
     let threshold = lif.threshold / scale;
     let exact = scale > 0.0 && scale.is_normal() && scale.to_bits() & 0x007f_ffff == 0;
     let fits = threshold.is_normal() && threshold * scale == lif.threshold;
-    (scale != 1.0 && exact && fits && rests_at_zero && lif.current == 0.0).then_some(threshold)
+    // Where these are learned the attributes say nothing.
+    let constant = !lif.learned.current && !lif.learned.threshold && lif.current == 0.0;
+    (scale != 1.0 && exact && fits && rests_at_zero && constant).then_some(threshold)
 }
 
 /// Attention without its factor: counts, where its operands are spikes.

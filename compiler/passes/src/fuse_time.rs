@@ -12,7 +12,8 @@
 //! so that spikes which repeat over time can be added once.
 //! Needs and leaves: fused. Sinks products with spikes (two per scan at most: a residual block's two
 //! branches), norms, additions, scales and masks of one use, and captures the operand of a `broadcast`.
-//! Stops at: values with another use, dense products, pools, and everything that is not per timestep.
+//! Stops at: values with another use, what a product within the scan reads, dense products, pools, and everything
+//! that is not per timestep.
 
 use crate::pass::Pass;
 use snnc_ir::{AxisName, Graph, Inst, Op, Region, Stage, Value};
@@ -42,7 +43,8 @@ fn sink_one(graph: &mut Graph, scan: Inst, region: Region) -> bool {
             capture(graph, scan, region, slice, maker);
             return true;
         }
-        if may_sink(graph, region, maker, &uses) {
+        let arg = graph.region(region).args[slice];
+        if may_sink(graph, region, maker, &uses) && !feeds_product(graph, region, arg) {
             sink(graph, scan, region, slice, maker);
             return true;
         }
@@ -56,6 +58,13 @@ fn may_sink(graph: &Graph, region: Region, maker: Inst, uses: &[usize]) -> bool 
     let cheap = matches!(data.op, Op::BnApply(_) | Op::BatchNorm(_) | Op::StepScale | Op::Add | Op::Scale(_));
     let cheap = cheap || masks_rows(graph, maker);
     single && (cheap || is_product(graph, maker) && products(graph, region) < MOST_PRODUCTS)
+}
+
+/// Whether a product of the region reads its spikes from this slice: they must be in memory, as their positions are
+/// those of a window.
+fn feeds_product(graph: &Graph, region: Region, arg: Value) -> bool {
+    let mut insts = graph.region(region).body.iter();
+    insts.any(|&inst| is_product(graph, inst) && graph.inst(inst).args.contains(&arg))
 }
 
 /// Whether a mask has a bit for each channel: its rows are those of what it masks.

@@ -37,6 +37,9 @@ impl Plan {
     }
 
     fn check_references(&self) -> Result<(), PlanError> {
+        if self.taps.iter().any(|tap| tap.buffer.index() >= self.buffers.len()) {
+            return Err(PlanError("a tap names a buffer that does not exist".to_string()));
+        }
         for (at, step) in self.steps().enumerate() {
             let bad_buffer = step.touches().into_iter().find(|b| b.index() >= self.buffers.len());
             if let Some(buffer) = bad_buffer {

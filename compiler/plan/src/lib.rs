@@ -18,17 +18,23 @@
 #![forbid(unsafe_code)]
 
 mod abi;
+mod augment;
 mod buffer;
 mod check;
+mod encoder;
 mod print;
 mod recipe;
 mod step;
+mod tap;
 
 pub use abi::{Executable, KernelArgs, KernelFn};
+pub use augment::{Augment, Normalization, Policy, SplitBy, augment_text};
 pub use buffer::{ALIGN, Arena, Buffer, BufferId, ElemKind, Place};
 pub use check::PlanError;
+pub use encoder::Encoder;
 pub use recipe::{Decay, Optimizer, Recipe, Schedule};
 pub use step::{ConvGeometry, Dense, KernelStep, Step, Tasks};
+pub use tap::{AttentionCost, Reach, Tap, TapElements, TapRole};
 
 /// What a parameter is for; decides how it is initialised and which optimiser group it is in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,8 +106,42 @@ pub struct InputSpec {
     pub has_time: bool,
     /// Whether every element must be 0 or 1.
     pub spikes: bool,
+    /// What turns a sample into spikes, at so many timesteps: the buffer is then `[T, B, …]` in any case.
+    pub encoder: Option<(Encoder, usize)>,
     /// Where it lives: f32, or i32 for labels.
     pub buffer: BufferId,
+}
+
+impl InputSpec {
+    /// Numbers of one sample as the user gives it.
+    pub fn sample_len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Timesteps in the buffer; 1 for an input that stands still.
+    pub fn steps(&self) -> usize {
+        match self.encoder {
+            Some((_, steps)) => steps,
+            None if self.has_time => self.shape[0],
+            None => 1,
+        }
+    }
+
+    /// Numbers of one sample in the buffer.
+    pub fn buffer_len(&self) -> usize {
+        let of_steps = if self.has_time { 1 } else { self.steps() };
+        self.sample_len() * of_steps
+    }
+
+    /// Puts an encoder before an input of spikes: the user gives real numbers, without time where the encoder makes it.
+    pub fn encode(&mut self, encoder: Encoder) {
+        self.encoder = Some((encoder, self.steps()));
+        self.spikes = false;
+        if !encoder.takes_time() && self.has_time {
+            self.shape.remove(0);
+            self.has_time = false;
+        }
+    }
 }
 
 /// A spike tensor whose firing rate a `count` step measures.
@@ -168,6 +208,8 @@ pub struct Plan {
     pub backward: Vec<Step>,
     /// Spike tensors that are counted.
     pub probes: Vec<Probe>,
+    /// What products and attentions read, where it was asked for.
+    pub taps: Vec<Tap>,
     /// How to train, if the model says.
     pub recipe: Recipe,
 }

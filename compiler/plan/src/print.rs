@@ -25,6 +25,11 @@ impl fmt::Display for Plan {
             let (from, to) = buffer.live;
             writeln!(f, "  b{i} : {} bytes at {place} live {from}..={to} ; {}", buffer.bytes, buffer.name)?;
         }
+        for input in &self.inputs {
+            if let Some((encoder, steps)) = input.encoder {
+                writeln!(f, "  input {} : {:?} encoded {encoder:?} steps={steps}", input.name, input.shape)?;
+            }
+        }
         let mut at = 0;
         for (title, steps) in
             [("prepare", &self.prepare), ("forward", &self.forward), ("backward", &self.backward)]

@@ -1,5 +1,7 @@
 //! How a model is trained: the `train` block, checked.
 
+use crate::Augment;
+
 /// The optimiser, in PyTorch's form.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Optimizer {
@@ -100,6 +102,8 @@ pub struct Recipe {
     pub batch: usize,
     /// The data set to train on where the command names none.
     pub data: Option<String>,
+    /// How samples are varied and made ready, in order.
+    pub augment: Vec<Augment>,
 }
 
 impl Default for Recipe {
@@ -116,6 +120,7 @@ impl Default for Recipe {
             epochs: 1,
             batch: 4,
             data: None,
+            augment: Vec::new(),
         }
     }
 }

@@ -6,13 +6,14 @@ mod tests;
 
 use crate::arena::{Arena, Span, span};
 use crate::dense::{self, Context};
+use crate::encode::{Draws, encode};
 use crate::metrics::FiringRates;
 use crate::profile::{self, Phase, StepTime};
 use crate::workers::{Workers, threads_or_all};
 use crate::{Error, call};
 use needs::{check, needs, refuse_too_large};
 use rayon::prelude::*;
-use snnc_plan::{BufferId, Executable, InputSpec, ParamSpec, Plan, PlanMode, Step};
+use snnc_plan::{BufferId, Executable, InputSpec, ParamSpec, Plan, PlanMode, Step, Tap};
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -31,6 +32,7 @@ pub struct Session {
     ones: Vec<u64>,
     seen: Vec<u64>,
     times: Option<Vec<StepTime>>,
+    draws: Draws,
 }
 
 impl Session {
@@ -48,7 +50,8 @@ impl Session {
         let needs = needs(plan, max_batch, threads)?;
         refuse_too_large(plan, &needs, max_batch, threads)?;
         let index = plan.params.iter().enumerate().map(|(i, p)| (p.name.clone(), i)).collect();
-        let (probes, longest) = (plan.probes.len(), plan.inputs.iter().map(sample_len).max().unwrap_or(0));
+        let (probes, longest) =
+            (plan.probes.len(), plan.inputs.iter().map(InputSpec::sample_len).max().unwrap_or(0));
         Ok(Session {
             arena: Arena::new(needs.arena)?,
             workers: Workers::new(threads, needs.scratch)?,
@@ -62,6 +65,7 @@ impl Session {
             ones: vec![0; probes],
             seen: vec![0; probes],
             times: None,
+            draws: Draws::evaluation(),
             exe,
         })
     }
@@ -212,30 +216,53 @@ impl Session {
         Ok(())
     }
 
-    /// Sets the samples of the next step: `fill` writes sample `0..count` into the slice it is given, which has
-    /// the shape of the model's first input.
+    /// What the random numbers of encoded samples are drawn for from now on; at first [`Draws::evaluation`].
+    pub fn set_draws(&mut self, draws: Draws) {
+        self.draws = draws;
+    }
+
+    /// Sets the samples of the next step, `0..count`: [`Session::set_samples`].
+    ///
+    /// # Errors
+    /// As [`Session::set_samples`].
+    pub fn set_inputs(
+        &mut self,
+        count: usize,
+        fill: impl FnMut(usize, &mut [f32]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.set_samples(&(0..count).collect::<Vec<_>>(), fill)
+    }
+
+    /// Sets the samples of the next step: `fill` writes each of the samples into the slice it is given, which has
+    /// the shape of the model's first input. Where that has an encoder, the sample's number is part of what its random
+    /// numbers depend on.
     ///
     /// # Errors
     /// [`Error::User`] for more than `max_batch` samples; [`Error::Data`] for values that are not finite, or not
     /// 0 or 1 where the input is spikes; the errors of `fill`.
-    pub fn set_inputs(
+    pub fn set_samples(
         &mut self,
-        count: usize,
+        samples: &[usize],
         mut fill: impl FnMut(usize, &mut [f32]) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        let count = samples.len();
         if count == 0 || count > self.max_batch {
             return Err(Error::User(format!("a step takes 1 to {} samples, not {count}", self.max_batch)));
         }
         self.batch = count;
         let input = &self.exe.plan.inputs[0];
-        let (len, steps) = (sample_len(input), if input.has_time { input.shape[0] } else { 1 });
+        let (len, part) = (input.sample_len(), input.buffer_len() / input.steps().max(1));
         let buffer = self.exe.plan.buffer(input.buffer);
         let to = self.arena.f32_mut(span(buffer.place, buffer.bytes, self.fixed, count))?;
-        let (sample, part) = (&mut self.sample[..len], len / steps.max(1));
-        for slot in 0..count {
-            fill(slot, sample)?;
-            check_sample(input, slot, sample)?;
-            for (t, values) in sample.chunks_exact(part.max(1)).enumerate() {
+        let values = &mut self.sample[..len];
+        for (slot, &sample) in samples.iter().enumerate() {
+            fill(sample, values)?;
+            check_sample(input, sample, values)?;
+            if let Some(encoder) = input.encoder {
+                encode(encoder, values, (self.draws, sample), to, |t| (t * count + slot) * part);
+                continue;
+            }
+            for (t, values) in values.chunks_exact(part.max(1)).enumerate() {
                 to[(t * count + slot) * part..][..part].copy_from_slice(values);
             }
         }
@@ -310,6 +337,27 @@ impl Session {
         Ok(self.values(self.exe.plan.loss.ok_or_else(none)?, 1)?[0])
     }
 
+    /// The input of the samples that are set, as the network reads it: `[B …]`, or `[T B …]` where it has time, behind
+    /// its encoder.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a broken plan.
+    pub fn inputs(&self) -> Result<&[f32], Error> {
+        let input = &self.exe.plan.inputs[0];
+        self.values(input.buffer, input.buffer_len() * self.batch)
+    }
+
+    /// The words of a tap of spikes after the last step.
+    pub(crate) fn tap_words(&self, tap: &Tap, len: usize) -> Result<&[u64], Error> {
+        let short = || Error::Internal(format!("what `{}` reads does not fill its words", tap.layer));
+        self.arena.words(self.span(tap.buffer))?.get(..len).ok_or_else(short)
+    }
+
+    /// The numbers of a tap of counts or real values after the last step.
+    pub(crate) fn tap_values(&self, tap: &Tap, len: usize) -> Result<&[f32], Error> {
+        self.values(tap.buffer, len)
+    }
+
     /// Firing rates since the last [`Session::reset_rates`]: spikes per neuron and timestep.
     pub fn firing_rates(&self) -> FiringRates {
         let rate = |(ones, seen): (&u64, &u64)| *ones as f64 / (*seen).max(1) as f64;
@@ -380,16 +428,13 @@ fn run_step(exe: &Executable, step: &Step, context: &mut Context<'_>, ones: &mut
     }
 }
 
-/// Values of one sample of an input.
-pub fn sample_len(input: &InputSpec) -> usize {
-    input.shape.iter().product()
-}
-
-fn check_sample(input: &InputSpec, slot: usize, sample: &[f32]) -> Result<(), Error> {
+fn check_sample(input: &InputSpec, sample: usize, values: &[f32]) -> Result<(), Error> {
     let valid = |v: &f32| if input.spikes { *v == 0.0 || *v == 1.0 } else { v.is_finite() };
     let rule = if input.spikes { "spikes are 0 or 1" } else { "values must be finite" };
-    match sample.iter().find(|v| !valid(v)) {
-        Some(bad) => Err(Error::Data(format!("sample {slot} of input `{}` holds {bad}: {rule}", input.name))),
+    match values.iter().find(|v| !valid(v)) {
+        Some(bad) => {
+            Err(Error::Data(format!("sample {sample} of input `{}` holds {bad}: {rule}", input.name)))
+        }
         None => Ok(()),
     }
 }

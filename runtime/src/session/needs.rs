@@ -1,7 +1,6 @@
 //! What a session needs before it can run: memory, and a plan whose buffers hold what they are said to hold.
 
 use crate::arena::aligned;
-use crate::session::sample_len;
 use crate::{Error, dense, memory};
 use snnc_plan::{BufferId, Executable, Plan, Step};
 
@@ -79,7 +78,7 @@ pub fn check(exe: &Executable) -> Result<(), Error> {
         }
     }
     for input in &plan.inputs {
-        holds(input.buffer, sample_len(input) * 4, &input.name)?;
+        holds(input.buffer, input.buffer_len() * 4, &input.name)?;
     }
     holds(plan.logits, plan.classes * 4, "logits")?;
     plan.loss.map_or(Ok(()), |loss| holds(loss, 4, "loss"))

@@ -71,6 +71,7 @@ impl PlanBuilder {
             forward: vec![],
             backward: vec![],
             probes: vec![],
+            taps: vec![],
             recipe: Recipe { batch: 8, ..Recipe::default() },
         };
         PlanBuilder { plan, functions: vec![] }
@@ -116,7 +117,7 @@ impl PlanBuilder {
     pub fn input(&mut self, name: &str, shape: &[usize], has_time: bool) -> BufferId {
         let buffer = self.sample(name, shape.iter().product());
         let (name, shape) = (name.to_string(), shape.to_vec());
-        self.plan.inputs.push(InputSpec { name, shape, has_time, spikes: false, buffer });
+        self.plan.inputs.push(InputSpec { name, shape, has_time, spikes: false, encoder: None, buffer });
         buffer
     }
 

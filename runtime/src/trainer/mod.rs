@@ -14,6 +14,7 @@ mod tests;
 
 use crate::checkpoint::{self, Tensor};
 use crate::data::Dataset;
+use crate::encode::Draws;
 use crate::evaluate::{Evaluation, evaluate};
 use crate::metrics::{EpochRecord, Tally};
 use crate::optim::{Average, Decay, LearningRate, Pace, Rule};
@@ -217,11 +218,13 @@ impl Run<'_> {
         let samples = self.options.limit.unwrap_or(usize::MAX).min(split.len());
         let order = Rng::new(self.options.seed, Purpose::Shuffle, epoch as u64).permutation(samples);
         let lr = LearningRate::of(&self.options.recipe).at(epoch) as f32;
+        self.train.set_draws(Draws::training(self.options.seed, epoch));
         let mut tally = Tally::default();
         progress.begin(&format!("epoch {}/{}", epoch + 1, self.options.recipe.epochs), samples);
         for (step, batch) in order.chunks(self.options.recipe.batch).enumerate() {
             let labels: Vec<i32> = batch.iter().map(|&i| split.labels()[i]).collect();
-            self.train.set_inputs(batch.len(), |slot, to| split.write_sample(batch[slot], to))?;
+            let seed = self.options.seed;
+            self.train.set_samples(batch, |sample, to| split.write_varied(sample, seed, epoch, to))?;
             self.train.set_labels(&labels)?;
             self.train.run_forward()?;
             let loss = self.train.loss()?;
@@ -369,6 +372,7 @@ impl Run<'_> {
             "warmup": recipe.warmup,
             "epochs": recipe.epochs,
             "batch": recipe.batch,
+            "augment": snnc_plan::augment_text(&recipe.augment),
             "seed": options.seed,
             "from": text(&options.from),
             "resume": text(&options.resume),

@@ -42,14 +42,25 @@ impl Builder {
             2 => self.token_mask(name, [q, k], heads),
             _attention => self.attention(name, [q, k, v], heads),
         };
-        let y = self.unit(&format!("{name}.proj"), y, values, 1);
+        // Also masks of masks, and masks that no product reads.
+        let same = self.channels_of(y) == self.channels_of(q);
+        let y = if same && self.rng.chance(15) {
+            self.emit(&format!("{name}.masked"), Op::Mask, &[y, q], None)
+        } else {
+            y
+        };
+        let y = if self.rng.chance(85) { self.unit(&format!("{name}.proj"), y, values, 1) } else { y };
         self.lif(&format!("{name}.proj.lif"), y)
     }
 
+    fn channels_of(&self, x: Value) -> usize {
+        self.graph.ty(x).extent(C)
+    }
+
     fn attention(&mut self, name: &str, operands: [Value; 3], heads: usize) -> Value {
-        let chunk =
-            (1..=self.steps).filter(|chunk| self.steps.is_multiple_of(*chunk)).max_by_key(|chunk| chunk % 3);
-        let over = self.rng.pick(&[Over::Space, Over::Time, Over::SpaceTime(chunk.unwrap_or(1))]);
+        let chunks: Vec<usize> = (1..=self.steps).filter(|chunk| self.steps.is_multiple_of(*chunk)).collect();
+        let chunk = self.rng.pick(&chunks);
+        let over = self.rng.pick(&[Over::Space, Over::Time, Over::SpaceTime(chunk)]);
         let attention = Attention {
             over,
             causal: self.rng.chance(40),

@@ -12,7 +12,7 @@ mod tests;
 
 pub use attention::attention_graph;
 pub use build::graph;
-pub use values::values;
+pub use values::{clear_of_thresholds, real_values, values};
 
 use crate::graph::Mode;
 

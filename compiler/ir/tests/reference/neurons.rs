@@ -167,19 +167,19 @@ fn a_learned_decay() {
 /// The threshold itself is the parameter, one for all or one for each channel.
 #[test]
 fn a_learned_threshold() {
-    for (form, reset, detach) in [
-        ("hard_detach", Some(0.0), true),
-        ("hard_nodetach", Some(0.0), false),
-        ("soft_detach", None, true),
-        ("soft_nodetach", None, false),
+    for (scalar, channel, reset, detach) in [
+        ("lif_vth_scalar_hard_detach", "lif_vth_channel_hard_detach", Some(0.0), true),
+        ("lif_vth_scalar_hard_nodetach", "lif_vth_channel_hard_nodetach", Some(0.0), false),
+        ("lif_vth_scalar_soft_detach", "lif_vth_channel_soft_detach", None, true),
+        ("lif_vth_scalar_soft_nodetach", "lif_vth_channel_soft_nodetach", None, false),
     ] {
         let learned = Learned { threshold: true, ..Learned::NOTHING };
         let lif = Lif { learned, ..neuron(2.0, 1.0, reset, false, detach) };
-        for (per, extent) in [("scalar", "f32[C1]"), ("channel", "f32[C4]")] {
+        for (name, extent) in [(scalar, "f32[C1]"), (channel, "f32[C4]")] {
             let graph = graph(&lif, "T5 B C4 W6", |graph| {
                 vec![graph.add_param("threshold", ty(extent), ParamKind::Neuron)]
             });
-            check_from_rest(&format!("lif_vth_{per}_{form}"), &graph, "param.v_th", "d0");
+            check_from_rest(name, &graph, "param.v_th", "d0");
         }
     }
 }

@@ -173,16 +173,21 @@ impl Gradient {
             let word = load_word(self.x.slot, from + &self.word * 2, Width::Full);
             k.store_word(self.gathered, p * 2, word, Width::Full);
         };
+        let (y_in, y_end) = inside(&self.ky, self.attrs, input.height);
+        let (x_in, x_end) = inside(kx, self.attrs, input.width);
         if self.along_images() {
             let count = k.index("count", (images - &block.b).min(BLOCK));
-            k.for_range("i", 0, count, |k, i| {
-                let from = input.position(&block.t, &(&block.b + &i), &Index::Const(0));
-                copy(k, i, from);
+            // One tap of a kernel with a border lies on the one position.
+            k.for_range("y", y_in, y_end.min(1), |k, _| {
+                k.for_range("x", x_in, x_end.min(1), |k, _| {
+                    k.for_range("i", 0, &count, |k, i| {
+                        let from = input.position(&block.t, &(&block.b + &i), &Index::Const(0));
+                        copy(k, i, from);
+                    });
+                });
             });
             return;
         }
-        let (y_in, y_end) = inside(&self.ky, self.attrs, input.height);
-        let (x_in, x_end) = inside(kx, self.attrs, input.width);
         let y_in = k.index("ylo", y_in.max(&block.y));
         let y_end = k.index("yhi", y_end.min(output.height).min(&block.y + block.rows));
         let x_in = k.index("xlo", x_in.max(&block.x));

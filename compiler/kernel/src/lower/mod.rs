@@ -23,6 +23,7 @@ mod norm;
 mod pool;
 mod reduce;
 mod shape;
+mod taps;
 mod view;
 
 use crate::assign_buffers::{Special, assign};
@@ -31,7 +32,7 @@ use crate::build::Builder;
 use snnc_ir::{Def, Elem, Graph, Inst, Mode, Op, ParamKind, Stage, Type, Value};
 use snnc_plan::{
     BufferId, ElemKind, InputSpec, KernelInfo, KernelStep, ParamRole, ParamSpec, Plan, PlanMode, Probe,
-    Recipe, Step, Tasks,
+    Recipe, Step, Tap, Tasks,
 };
 use std::collections::HashMap;
 use std::fmt;
@@ -59,13 +60,27 @@ pub(crate) struct Draft {
     pub batched: bool,
 }
 
-/// Lowers a packed graph; `recipe` is handed through to the plan, `rate` is the firing rate that products with spikes
-/// are laid out for.
-pub fn lower(graph: &Graph, recipe: Recipe, rate: f32) -> Result<(Plan, Vec<Kernel>), LowerError> {
+/// What a graph is lowered for.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Settings {
+    /// The firing rate that products with spikes are laid out for.
+    pub rate: f32,
+    /// Whether the plan has [`Plan::taps`], and what they read lives to the end of a step.
+    pub taps: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { rate: 0.15, taps: false }
+    }
+}
+
+/// Lowers a packed graph; `recipe` is handed through to the plan.
+pub fn lower(graph: &Graph, recipe: Recipe, settings: Settings) -> Result<(Plan, Vec<Kernel>), LowerError> {
     if graph.stage != Stage::Packed {
         return Err(LowerError(format!("the graph is at stage {:?}, not Packed", graph.stage)));
     }
-    let mut lowering = Lowering::new(graph, rate);
+    let mut lowering = Lowering::new(graph, settings.rate);
     for &value in graph.params.iter().chain(&graph.inputs) {
         lowering.add_value(value)?;
     }
@@ -76,7 +91,8 @@ pub fn lower(graph: &Graph, recipe: Recipe, rate: f32) -> Result<(Plan, Vec<Kern
             lowering.lower_inst(inst)?;
         }
     }
-    lowering.finish(recipe)
+    let taps = if settings.taps { taps::taps(&lowering)? } else { Vec::new() };
+    lowering.finish(recipe, taps)
 }
 
 /// The state of lowering a graph.
@@ -278,7 +294,7 @@ impl<'g> Lowering<'g> {
         }
     }
 
-    fn finish(mut self, recipe: Recipe) -> Result<(Plan, Vec<Kernel>), LowerError> {
+    fn finish(mut self, recipe: Recipe, taps: Vec<Tap>) -> Result<(Plan, Vec<Kernel>), LowerError> {
         let graph = self.graph;
         let (logits, loss) = match (graph.mode, graph.outputs.as_slice()) {
             (Mode::Infer, &[logits]) => (logits, None),
@@ -290,6 +306,7 @@ impl<'g> Lowering<'g> {
         let mut results: Vec<BufferId> = vec![self.buffer(logits)?];
         results.extend(loss);
         results.extend(params.iter().flat_map(|spec| [spec.grad, spec.update]).flatten());
+        results.extend(taps.iter().map(|tap| tap.buffer));
         let special = Special {
             given: params.iter().map(|spec| spec.buffer).chain(inputs.iter().map(|i| i.buffer)).collect(),
             results,
@@ -324,6 +341,7 @@ impl<'g> Lowering<'g> {
             forward,
             backward,
             probes: self.probes,
+            taps,
             recipe,
         };
         plan.check().map_err(|e| LowerError(e.to_string()))?;
@@ -377,6 +395,7 @@ impl<'g> Lowering<'g> {
             shape: ty.axes.iter().filter_map(|axis| axis.extent).collect(),
             has_time: ty.has(snnc_ir::AxisName::T),
             spikes: ty.elem == Elem::Spike,
+            encoder: None,
             buffer: self.buffer(input)?,
         })
     }

@@ -5,7 +5,7 @@ use snnc_ir::text::parse;
 use snnc_ir::{Elem, Graph, Type};
 use snnc_kernel::body::Kernel;
 use snnc_kernel::interp::run;
-use snnc_kernel::lower;
+use snnc_kernel::{Settings, lower};
 use snnc_plan::{Plan, Recipe, Step};
 
 /// Samples of a run.
@@ -71,7 +71,8 @@ pub fn check(body: &str, compared: &[&str]) {
     let values = given.map(|(n, &i)| (graph.name(i).to_string(), numbers(n as u64 + 1, graph.ty(i))));
     let env = Env { batch: BATCH, values: values.collect(), smooth: false };
     let expected = evaluate(&graph, &env).unwrap_or_else(|error| panic!("{error}\n{text}"));
-    let (plan, kernels) = lower(&graph, recipe(), 0.15).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let (plan, kernels) =
+        lower(&graph, recipe(), Settings::default()).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let mut buffers = buffers(&graph, &plan, &env);
     execute(&plan, &kernels, &mut buffers);
     for name in compared {

@@ -14,6 +14,8 @@
 //! Needs and leaves: logical, training only; the loss is the last output.
 //! Stops at: values that depend on no trained parameter, such as the image. A parameter that the loss does not
 //! depend on gets no gradient.
+//!
+//! [`from_value`] is the same sweep begun at any value: what tests compare parts of networks with.
 
 mod rules;
 
@@ -30,26 +32,47 @@ fn run(graph: &mut Graph) {
         return;
     }
     let Some(&loss) = graph.outputs.last() else { return };
-    let forward = graph.body.clone();
-    let wanted = dependent(graph);
-    let mut sweep = Sweep { graph, wanted, loss, parts: HashMap::new() };
-    // Users come after operands, so a value's gradient is complete when its maker is reached.
-    for &inst in forward.iter().rev() {
-        sweep.visit(inst);
-    }
-    for param in sweep.graph.params.clone() {
-        if let Some(grad) = sweep.total(param) {
-            sweep.graph.grads.push((param, grad));
-        }
-    }
+    let mut sweep = Sweep::new(graph, &[]);
+    sweep.begin_at_loss(loss);
+    sweep.finish(&[]);
 }
 
-/// For each value, whether it depends on a trained parameter.
-fn dependent(graph: &Graph) -> Vec<bool> {
+/// Appends the gradients of `sum(from · gradient)` for every trained parameter and for `inputs`, and lists them in
+/// `graph.grads`: the sweep of the pass, begun at a value with a given gradient instead of at the loss.
+///
+/// `from` is an activation; `gradient` is real, of the axes of `from`, and often a further input. It counts as a
+/// constant: a parameter that it depends on gets nothing through it.
+///
+/// - Invariant: an input or parameter that `from` does not depend on gets no gradient, and what else uses `from`
+///   adds none.
+/// - Invariant: outputs and updates stay as they are; results of the forward part only gain what gradients save.
+///
+/// # Panics
+///
+/// When the graph is not a logical one for training without gradients, `from` is no activation, `gradient` has
+/// other axes or is not real, or one of `inputs` is no input.
+pub fn from_value(graph: &mut Graph, from: Value, gradient: Value, inputs: &[Value]) {
+    assert_eq!(
+        (graph.stage, graph.mode),
+        (Stage::Logical, Mode::Train),
+        "needs a logical graph for training"
+    );
+    assert!(graph.grads.is_empty(), "the graph has gradients");
+    assert!(graph.ty(from).is_batched(), "only an activation has a gradient of its own");
+    assert!(inputs.iter().all(|input| graph.inputs.contains(input)), "gradients are of inputs of the graph");
+    let mut sweep = Sweep::new(graph, inputs);
+    assert_eq!(*sweep.graph.ty(gradient), sweep.grad_type(from), "a gradient has the axes of its value");
+    sweep.give(from, gradient);
+    sweep.finish(inputs);
+}
+
+/// For each value, whether it depends on a trained parameter or on one of `inputs`.
+fn dependent(graph: &Graph, inputs: &[Value]) -> Vec<bool> {
     let mut depends = vec![false; graph.value_count()];
     for &param in &graph.params {
         depends[param.index()] = matches!(graph.value(param).def, Def::Param(kind) if kind.is_trained());
     }
+    inputs.iter().for_each(|input| depends[input.index()] = true);
     for &inst in &graph.body {
         let data = graph.inst(inst);
         let any = data.args.iter().any(|arg| depends[arg.index()]);
@@ -62,7 +85,8 @@ fn dependent(graph: &Graph) -> Vec<bool> {
 struct Sweep<'a> {
     graph: &'a mut Graph,
     wanted: Vec<bool>,
-    loss: Value,
+    /// The instructions to go through, from last to first.
+    forward: Vec<Inst>,
     /// The gradients that a value's users gave it so far.
     parts: HashMap<Value, Vec<Value>>,
 }
@@ -80,16 +104,36 @@ impl Step {
     }
 }
 
-impl Sweep<'_> {
+impl<'a> Sweep<'a> {
+    /// A sweep of everything that stands in the graph now, for its trained parameters and `inputs`.
+    fn new(graph: &'a mut Graph, inputs: &[Value]) -> Sweep<'a> {
+        let (wanted, forward) = (dependent(graph, inputs), graph.body.clone());
+        Sweep { graph, wanted, forward, parts: HashMap::new() }
+    }
+
+    /// Gives the operands of the loss's terms their gradients.
+    fn begin_at_loss(&mut self, loss: Value) {
+        if let Some(made) = self.graph.def_inst(loss).filter(|_| self.wants(loss)) {
+            rules::reduce::loss(self, &self.graph.inst(made).clone());
+        }
+    }
+
+    /// Goes back to parameters and `inputs`, and lists what each was given.
+    fn finish(mut self, inputs: &[Value]) {
+        // Users come after operands, so a value's gradient is complete when its maker is reached.
+        for inst in std::mem::take(&mut self.forward).into_iter().rev() {
+            self.visit(inst);
+        }
+        for of in self.graph.params.iter().chain(inputs).copied().collect::<Vec<Value>>() {
+            if let Some(grad) = self.total(of) {
+                self.graph.grads.push((of, grad));
+            }
+        }
+    }
+
     fn visit(&mut self, inst: Inst) {
         let data = self.graph.inst(inst).clone();
-        let result = data.results[0];
-        if !self.wanted[result.index()] {
-            return;
-        }
-        if result == self.loss {
-            rules::reduce::loss(self, &data);
-        } else if let Some(dy) = self.total(result) {
+        if let Some(dy) = self.total(data.results[0]) {
             rules::apply(self, &Step { inst, data, dy });
         }
     }

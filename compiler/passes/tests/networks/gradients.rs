@@ -1,9 +1,10 @@
 //! Gradients are those of finite differences, on networks whose neurons fire the surrogate's primitive.
 
 use crate::support::{Random, random_env, random_lif, random_net};
-use snnc_ir::interp::{Env, run};
+use snnc_ir::interp::{Env, Tensor, run};
 use snnc_ir::random::{self, RandomOptions};
-use snnc_ir::{Compare, Graph, Learned, Lif, Mode, Reset, Save, Surrogate};
+use snnc_ir::{Compare, Elem, Graph, Learned, Lif, Mode, Reset, Save, Surrogate};
+use snnc_passes::autodiff::from_value;
 use snnc_passes::{Settings, run_pipeline};
 
 /// Relative to the gradient of the whole parameter; the constants of operations are f32.
@@ -17,12 +18,12 @@ fn loss(graph: &Graph, env: &Env) -> f64 {
     run(graph, env).expect("the graph runs")["loss"].data[0]
 }
 
-/// The slope of the loss over one element of one parameter.
-fn slope(graph: &Graph, env: &Env, param: &str, element: usize) -> f64 {
+/// The slope of a number over one element of one parameter or input.
+fn slope(of: impl Fn(&Env) -> f64, env: &Env, param: &str, element: usize) -> f64 {
     let at = |by: f64| {
         let mut env = env.clone();
         env.values.get_mut(param).expect("the parameter is given").data[element] += by;
-        loss(graph, &env)
+        of(&env)
     };
     (at(STEP) - at(-STEP)) / (2.0 * STEP)
 }
@@ -36,16 +37,21 @@ fn check(seed: u64, lif: Lif) {
 
 /// Compares the packed graph's gradients with slopes of the graph before all passes.
 fn compare(forward: &Graph, env: Env, seed: u64) {
-    let mut random = Random(seed);
     let mut packed = forward.clone();
     run_pipeline(&mut packed, &Settings::default(), &mut |_, _| {}).expect("the pipeline runs");
-    let values = run(&packed, &env).expect("the packed graph runs");
-    for &(param, grad) in &packed.grads {
-        let (param, grad) = (packed.name(param), &values[packed.name(grad)].data);
+    compare_slopes(&packed, |env| loss(forward, env), env, seed);
+}
+
+/// Compares the gradients of a graph with slopes of a number.
+fn compare_slopes(graph: &Graph, of: impl Fn(&Env) -> f64, env: Env, seed: u64) {
+    let mut random = Random(seed);
+    let values = run(graph, &env).expect("the graph runs");
+    for &(param, grad) in &graph.grads {
+        let (param, grad) = (graph.name(param), &values[graph.name(grad)].data);
         let norm = grad.iter().map(|x| x * x).sum::<f64>().sqrt();
         for _ in 0..SAMPLES {
             let element = random.below(grad.len());
-            let slope = slope(forward, &env, param, element);
+            let slope = slope(&of, &env, param, element);
             let error = (slope - grad[element]).abs();
             let allowed = TOLERANCE * norm.max(1e-3);
             assert!(error <= allowed, "seed {seed}: {param}[{element}] is {}, slope {slope}", grad[element]);
@@ -109,6 +115,45 @@ fn gradients_of_random_graphs_are_slopes() {
         let values = random::values(&graph, seed, 2);
         compare(&graph, Env { batch: 2, values, smooth: true }, seed);
     }
+}
+
+/// The sweep may begin at any activation, with any gradient (here about that of a mean, so that a zero slope is seen
+/// as one), and reach the input.
+#[test]
+fn gradients_from_a_value_are_slopes() {
+    for seed in 0..24 {
+        let forward = random::graph(seed, RandomOptions { mode: Mode::Train, blocks: 2, smooth: true });
+        let mut random = Random(seed);
+        let results = forward.body.iter().map(|&inst| forward.inst(inst).results[0]);
+        let activations: Vec<_> = results.filter(|&value| forward.ty(value).is_batched()).collect();
+        let (from, input) = (random.pick(&activations), forward.inputs[0]);
+
+        let mut graph = forward.clone();
+        let gradient = graph.add_input("gradient", forward.ty(from).with_elem(Elem::F32));
+        from_value(&mut graph, from, gradient, &[input]);
+        assert!(graph.grads.iter().any(|&(of, _)| of == input), "seed {seed}: the input has a gradient");
+        assert_eq!((&graph.outputs, &graph.updates), (&forward.outputs, &forward.updates));
+
+        let mut values = random::values(&forward, seed, 2);
+        let given = Tensor::zeros(graph.ty(gradient), 2);
+        let count = given.data.len() as f64;
+        let given = Tensor { data: given.data.iter().map(|_| random.unit() / count).collect(), ..given };
+        values.insert("gradient".to_string(), given.clone());
+        let name = forward.name(from);
+        let product = |env: &Env| -> f64 {
+            let found = &run(&forward, env).expect("the graph runs")[name].data;
+            found.iter().zip(&given.data).map(|(y, g)| y * g).sum()
+        };
+        compare_slopes(&graph, product, Env { batch: 2, values, smooth: true }, seed);
+    }
+}
+
+#[test]
+#[should_panic(expected = "a gradient has the axes of its value")]
+fn a_gradient_of_other_axes_is_refused() {
+    let mut graph = random::graph(1, RandomOptions { mode: Mode::Train, blocks: 1, smooth: true });
+    let (from, gradient) = (graph.outputs[0], graph.inputs[0]);
+    from_value(&mut graph, from, gradient, &[]);
 }
 
 #[test]
