@@ -172,6 +172,10 @@ pub struct CompileArgs {
     /// Check the tensor IR after every pass.
     #[arg(long)]
     pub verify: bool,
+    /// The share of neurons that is expected to fire at a timestep: products with spikes are laid out for it;
+    /// 0.15 where it is not given.
+    #[arg(long, value_name = "RATE", value_parser = firing_rate, allow_negative_numbers = true)]
+    pub firing_rate: Option<f64>,
     /// Write each stage to a file of this directory instead of stdout.
     #[arg(short = 'o', long = "output", value_name = "DIR")]
     pub output: Option<PathBuf>,

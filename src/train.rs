@@ -7,7 +7,7 @@ use crate::resume::{self, Earlier};
 use crate::{output, signals};
 use serde_json::{Value, json};
 use snnc_compiler::front::Kind;
-use snnc_compiler::plan::Recipe;
+use snnc_compiler::plan::{Augment, Normalization, Recipe};
 use snnc_compiler::{Mode, Options};
 use snnc_runtime::data::{self, Dataset, Request};
 use snnc_runtime::{Budget, DryRun, Error, Session, Times, TrainOptions, TrainReport, progress};
@@ -77,7 +77,9 @@ fn load(args: &TrainArgs) -> Result<(TrainArgs, Loaded, Option<Earlier>), Failur
 pub fn open_data(loaded: &Loaded, named: Option<&str>) -> Result<Dataset, Failure> {
     match named.or(loaded.model.recipe.data.as_deref()) {
         Some(name) => {
-            let data = data::open_for(name, &request(loaded))?;
+            let request = request(loaded);
+            encodes_plain_values(loaded, &request)?;
+            let data = data::open_for(name, &request)?;
             Ok(if loaded.model.input.encoder.is_some() { data.unnormalised() } else { data })
         }
         None => Err(Failure::User(format!(
@@ -85,6 +87,17 @@ pub fn open_data(loaded: &Loaded, named: Option<&str>) -> Result<Dataset, Failur
             loaded.model.name
         ))),
     }
+}
+
+/// An encoder takes values from 0 to 1: a `normalize` before it would be a mistake.
+fn encodes_plain_values(loaded: &Loaded, request: &Request) -> Result<(), Failure> {
+    let Some(encoder) = loaded.model.input.encoder else { return Ok(()) };
+    let plain = |op: &Augment| !matches!(op, Augment::Normalize(by) if *by != Normalization::None);
+    if request.augment.iter().all(plain) {
+        return Ok(());
+    }
+    let text = format!("`normalize` stands before the encoder {encoder}, which takes values from 0 to 1");
+    Err(Failure::User(format!("{text}\n  help: take `normalize` out of `augment`")))
 }
 
 /// What the model asks of its samples.

@@ -140,4 +140,11 @@ fn what_does_not_fit_is_told() {
         .expect("a model");
     let model = folder.write("a.snn", text.replace("train {", "train {\n    augment autoaugment(cifar10)"));
     snnc(&["train", &model]).fails(1, &["`autoaugment` needs colours of 8 bits", "digits"]);
+    let encoded = text.replace("f32[1, 8, 8]", "f32[1, 8, 8] |> poisson");
+    assert_ne!(encoded, text);
+    let model = folder.write(
+        "b.snn",
+        encoded.replace("train {", "train {\n    augment flip + normalize(mean: 0.3, std: 0.4)"),
+    );
+    snnc(&["train", &model]).fails(1, &["`normalize` stands before the encoder poisson", "help"]);
 }

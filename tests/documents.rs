@@ -34,8 +34,9 @@ fn every_invariant_names_what_keeps_it() {
 
 #[test]
 fn links_lead_somewhere() {
-    let pages = ["docs/data.md", "docs/first-run.md", "docs/reproducing.md"];
-    for name in ["README.md", "ARCHITECTURE.md", "models/README.md"].into_iter().chain(pages) {
+    let pages = ["first-run", "reproducing", "data", "energy"].map(|page| format!("docs/{page}.md"));
+    let names = ["README.md", "ARCHITECTURE.md", "models/README.md"].map(String::from);
+    for name in names.iter().chain(&pages) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
         let folder = folder.parent().expect("a folder").to_path_buf();
         for part in read(name).split("](").skip(1) {

@@ -66,6 +66,12 @@ impl Rng {
         (self.bits() >> 8) as f32 * (1.0 / (1 << 24) as f32)
     }
 
+    /// Normal with mean 0 and deviation 1 (Box and Muller, 1958).
+    pub fn normal(&mut self) -> f32 {
+        let (radius, angle) = (1.0 - f64::from(self.uniform()), f64::from(self.uniform()));
+        ((-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()) as f32
+    }
+
     /// Uniform in `0..n`; the bias is below n / 2⁶⁴.
     pub fn below(&mut self, n: usize) -> usize {
         let wide = u64::from(self.bits()) << 32 | u64::from(self.bits());

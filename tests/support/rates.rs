@@ -4,8 +4,8 @@
 
 use snnc_runtime::Session;
 
-/// Steps of calibration; each halves the distance at least.
-const STEPS: usize = 24;
+/// Steps of calibration. Without batch statistics a layer's rate follows those before it, so it takes many.
+const STEPS: usize = 50;
 /// Steps for the running statistics to follow.
 const SETTLE: usize = 30;
 
@@ -17,7 +17,7 @@ fn shift(session: &Session, neuron: &str) -> Option<String> {
     names.into_iter().find(|name| session.param(name).is_ok())
 }
 
-/// Moves the shifts of a training session, whose inputs are set, until each layer fires at `target`; the running
+/// Moves the shifts of a session, whose inputs are set, until each layer fires at `target`; in training the running
 /// statistics follow.
 pub fn calibrate(session: &mut Session, target: f64) {
     for _ in 0..STEPS {

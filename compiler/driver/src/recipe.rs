@@ -1,6 +1,6 @@
 //! The `train` block, as the plan carries it: the front end knows no plan, the runtime no front end.
 
-use snnc_front::{Augment, Normalization, Optimizer, Policy, Recipe, Schedule, SplitBy};
+use snnc_front::{Augment, Init, Normalization, Optimizer, Policy, Recipe, Schedule, SplitBy};
 use snnc_plan as plan;
 
 /// The plan's form of a recipe.
@@ -29,6 +29,11 @@ pub fn of(recipe: &Recipe) -> plan::Recipe {
         warmup,
         epochs,
         batch: recipe.batch,
+        init: match recipe.init {
+            Init::Default => plan::Init::Default,
+            Init::KaimingFanOut => plan::Init::KaimingFanOut,
+            Init::Normal { std, linear } => plan::Init::Normal { std, linear },
+        },
         data: recipe.data.clone(),
         augment: recipe.augment.iter().map(augment).collect(),
     }

@@ -47,8 +47,8 @@ pub use diagnostic::{Diagnostic, Label, Severity, render};
 pub use eval::MAX_LAYERS;
 pub use lower::to_graph;
 pub use model::{
-    Encoder, Input, Layer, LayerRow, Loss, LossTerm, Model, NeuronLayer, Node, Optimizer, RateForm, Recipe,
-    Schedule,
+    Encoder, Init, Input, Layer, LayerRow, Loss, LossTerm, Model, NeuronLayer, Node, Optimizer, RateForm,
+    Recipe, Schedule,
 };
 pub use sample::{Augment, Normalization, Policy, SplitBy};
 pub use shape::{Activation, Kind, Shape};

@@ -50,6 +50,23 @@ impl Optimizer {
     }
 }
 
+/// What weights begin with.
+#[derive(Clone, Copy, PartialEq, Default, Debug)]
+pub enum Init {
+    /// As PyTorch's layers: uniform in ±1/√fan_in.
+    #[default]
+    Default,
+    /// Convolutions: normal with the variance 2/(output channels · k²).
+    KaimingFanOut,
+    /// Convolutions: normal, their biases 0.
+    Normal {
+        /// The deviation.
+        std: f64,
+        /// Whether matrix products too.
+        linear: bool,
+    },
+}
+
 /// Which parameters decay.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Decay {
@@ -100,6 +117,8 @@ pub struct Recipe {
     pub epochs: usize,
     /// Samples of a step.
     pub batch: usize,
+    /// What weights begin with.
+    pub init: Init,
     /// The data set to train on where the command names none.
     pub data: Option<String>,
     /// How samples are varied and made ready, in order.
@@ -119,6 +138,7 @@ impl Default for Recipe {
             warmup: 0,
             epochs: 1,
             batch: 4,
+            init: Init::Default,
             data: None,
             augment: Vec::new(),
         }

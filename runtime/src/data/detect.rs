@@ -69,7 +69,7 @@ fn formats(folder: &Path) -> Result<Vec<(Format, String)>, Error> {
     ];
     let mut found: Vec<(Format, String)> =
         files.into_iter().filter_map(|(format, sign)| Some((format, sign?))).collect();
-    if found.is_empty() {
+    if found.is_empty() || folder.join("train").is_dir() {
         found.extend(of_folders(folder)?);
     }
     Ok(found)

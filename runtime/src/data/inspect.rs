@@ -6,7 +6,7 @@ use crate::augment::{Grid, Pixels};
 use serde::Serialize;
 use std::io::Cursor;
 
-/// The most samples that are read for mean and deviation.
+/// The most samples that are read from files for mean and deviation.
 const MEASURED: usize = 10_000;
 
 /// What a data set is like.
@@ -82,7 +82,7 @@ fn count(split: &Split, classes: usize) -> SplitReport {
 fn measure(data: &Dataset) -> Result<(Vec<f64>, Vec<f64>, usize), Error> {
     let (split, grid) = (&data.train, Grid::of(&data.shape));
     let channels = if data.shape.len() > 2 { data.shape[data.shape.len() - 3] } else { 1 };
-    let measured = split.len().min(MEASURED);
+    let measured = if split.in_memory() { split.len() } else { split.len().min(MEASURED) };
     let mut sums = vec![(0.0, 0.0); channels];
     for at in 0..measured {
         let stored = split.stored(at * split.len() / measured)?;

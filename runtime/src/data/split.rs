@@ -71,6 +71,14 @@ impl Split {
         self.source.load(index, self.len, None)
     }
 
+    /// Whether no file is read for a sample.
+    pub(super) fn in_memory(&self) -> bool {
+        match self.source {
+            Source::Bytes(_) | Source::Floats(_) => true,
+            Source::Images(_) | Source::Events(_) => false,
+        }
+    }
+
     fn check(&self, index: usize, to: &[f32]) -> Result<(), Error> {
         if index >= self.len() || to.len() != self.len {
             return Err(Error::Internal(format!("sample {index} does not fill {} values", to.len())));

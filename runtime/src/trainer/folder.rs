@@ -291,6 +291,7 @@ fn config(run: &Run<'_>) -> Result<Value, Error> {
         "warmup": recipe.warmup,
         "epochs": recipe.epochs,
         "batch": recipe.batch,
+        "init": format!("{:?}", recipe.init),
         "augment": snnc_plan::augment_text(&recipe.augment),
         "seed": options.seed,
         "from": text(&options.from),

@@ -286,3 +286,40 @@ fn a_file_of_h5py_is_read() -> Result<(), Error> {
     assert!(message(&folder, &[2, 700]).contains("shd_train.h5 is missing"));
     Ok(())
 }
+
+/// Changes a few bytes of a file, or cuts it, many times; each time opens the data set and reads its samples.
+fn damage(folder: &Folder, name: &str, whole: &[u8], shape: &[usize], times: usize) -> Result<(), Error> {
+    let mut rng = crate::rng::Rng::new(2, crate::rng::Purpose::Test, whole.len() as u64);
+    for _ in 0..times {
+        let mut bytes = whole.to_vec();
+        (0..1 + rng.below(4)).for_each(|_| bytes[rng.below(whole.len())] = rng.bits() as u8);
+        bytes.truncate(whole.len() - rng.below(2) * rng.below(whole.len()));
+        folder.write(name, &bytes)?;
+        // Either frames or a message: no panic, no endless reading.
+        let Ok(data) = open(folder, shape) else { continue };
+        (0..data.train.len())
+            .for_each(|index| assert!(set(&data, index).is_ok() || failure(&data, index).contains("help")));
+    }
+    Ok(())
+}
+
+#[test]
+fn damaged_recordings_never_panic() -> Result<(), Error> {
+    let folder = Folder::new("damaged")?;
+    let file = include_bytes!("fixtures/shd.h5");
+    folder.write("shd_test.h5", file)?;
+    damage(&folder, "shd_train.h5", file, &[2, 700], 300)?;
+    let folder = Folder::new("damaged-cache")?;
+    folders(&folder, &["train/a", "test/a"])?;
+    let frames = frames(&[1.0; 16]);
+    folder.write("test/a/x.npz", &frames)?;
+    damage(&folder, "train/a/x.npz", &frames, &[2, 2, 2, 2], 200)?;
+    let folder = Folder::new("damaged-gesture")?;
+    let header = b"#!AER-DAT3.1\r\n#!END-HEADER\r\n";
+    let file = [&header[..], &packet(1, 0, &[[3, 1], [5, 2]]), &packet(1, 0, &[[3, 4]])].concat();
+    folder.write("u.aedat", &file)?;
+    folder.write("u_labels.csv", b"class,start,end\n1,0,9\n")?;
+    folder.write("trials_to_train.txt", b"u.aedat\n")?;
+    folder.write("trials_to_test.txt", b"u.aedat\n")?;
+    damage(&folder, "u.aedat", &file, &[2, 2, 128, 128], 200)
+}

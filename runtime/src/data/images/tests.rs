@@ -130,3 +130,55 @@ fn bad_folders_and_files_are_named() -> Result<(), Error> {
     assert!(fails(&[3, 8, 8]).contains("no `val`"));
     Ok(())
 }
+
+#[test]
+fn sizes_are_changed_as_pillow_does() -> Result<(), Error> {
+    let image = || {
+        RgbImage::from_fn(11, 7, |x, y| {
+            Rgb([
+                ((x * 23 + y * 5) % 256) as u8,
+                ((x * 7 + y * 31) % 256) as u8,
+                ((x * x * 3 + y) % 256) as u8,
+            ])
+        })
+    };
+    // Made with Pillow 13.0: `resize((4, 3), BILINEAR)`, then with `box=(2, 1, 9, 6)`.
+    let whole = [
+        30, 35, 8, 88, 53, 45, 150, 71, 126, 208, 89, 168, 41, 101, 10, 99, 119, 47, 161, 137, 128, 219, 155,
+        170, 52, 167, 12, 110, 185, 49, 172, 203, 130, 204, 196, 172,
+    ];
+    let part = [
+        60, 55, 19, 100, 68, 52, 142, 80, 108, 182, 93, 179, 69, 109, 21, 109, 122, 54, 151, 134, 110, 191,
+        147, 181, 78, 163, 23, 118, 176, 56, 160, 188, 112, 200, 201, 183,
+    ];
+    let close = |found: &[u8], expected: &[u8]| {
+        assert_eq!(found.len(), expected.len());
+        let far = found.iter().zip(expected).any(|(&a, &b)| a.abs_diff(b) > 1);
+        assert!(!far, "{found:?}");
+    };
+    close(&resize(Path::new("a"), image(), None, (4, 3))?, &whole);
+    close(&resize(Path::new("a"), image(), Some([2, 1, 7, 5]), (4, 3))?, &part);
+    Ok(())
+}
+
+#[test]
+fn damaged_images_never_panic() -> Result<(), Error> {
+    let folder = folder("images-damaged")?;
+    let data = open(&folder, &[3, 8, 8])?;
+    let mut rng = Rng::new(1, crate::rng::Purpose::Test, 0);
+    let mut to = vec![0.0; 192];
+    for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Bmp, ImageFormat::Pnm] {
+        let whole = picture(40, 20, 7, format);
+        for _ in 0..60 {
+            let mut bytes = whole.clone();
+            (0..1 + rng.below(4)).for_each(|_| bytes[rng.below(whole.len().min(200))] = rng.bits() as u8);
+            bytes.truncate(whole.len() - rng.below(2) * rng.below(whole.len()));
+            folder.write("train/cat/a.png", &bytes)?;
+            // Either an image or a message.
+            if let Err(error) = data.train.write_sample(0, &mut to) {
+                assert!(error.to_string().contains("a.png"), "{error}");
+            }
+        }
+    }
+    Ok(())
+}
