@@ -27,3 +27,7 @@ bench *name:
 # The longest files and functions, and the walls between crates.
 layering:
     cargo test --locked --test layering -- --nocapture
+
+# snnc and its peers on the same weights, in turn: tables of ratios (benches/peers/README.md).
+bench-peers *args:
+    python3 benches/peers/run.py {{args}}
