@@ -57,12 +57,19 @@ pub enum Command {
     Compile(CompileArgs),
     /// Train a model.
     ///
-    /// JSON: test_accuracy (0 to 1), test_loss, samples (of the test part), images_per_second (of training),
-    /// peak_bytes, firing_rates, best_accuracy, epochs, seconds, out, history[].
+    /// JSON: test_accuracy (0 to 1), test_top5, test_loss, samples (of the test part), images_per_second (of
+    /// training), peak_bytes, firing_rates, best_accuracy, epochs, seconds, out, history[], warnings[]. With
+    /// --dry-run: memory of {train_bytes, test_bytes, optimizer_bytes, loader_bytes}, peak_bytes, available_bytes,
+    /// batch, loss, grad_norm, step_seconds of {data, forward, backward, update}, steps, epoch_seconds, run_seconds,
+    /// firing_rate.
     Train(TrainArgs),
+    /// Draw the curves of a run: loss, accuracy, learning rate, firing rates.
+    ///
+    /// JSON: output, epochs.
+    Plot(PlotArgs),
     /// Measure a trained model on the test part of a data set.
     ///
-    /// JSON: test_accuracy (0 to 1), test_loss, samples, images_per_second, peak_bytes, firing_rates.
+    /// JSON: test_accuracy (0 to 1), test_top5, test_loss, samples, images_per_second, peak_bytes, firing_rates.
     Eval(EvalArgs),
     /// Count the operations of an inference and price them, layer by layer.
     ///
@@ -84,6 +91,9 @@ pub enum Command {
     /// JSON: loss, reference_loss, clear, parameters[] of {parameter, gradient, compiled_error, slope_error},
     /// compiled_error, slope_error, tolerance, passed.
     Gradcheck(GradcheckArgs),
+    /// Look at a data set.
+    #[command(subcommand)]
+    Data(DataCommand),
     /// Write fresh weights.
     ///
     /// JSON: output, tensors, parameters, seed.
@@ -91,7 +101,7 @@ pub enum Command {
 }
 
 /// A model with its parameters.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct ModelArgs {
     /// The model.
     #[arg(value_name = "FILE")]
@@ -112,7 +122,7 @@ fn define(text: &str) -> Result<(String, String), String> {
 }
 
 /// How many threads work.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct ThreadArgs {
     /// Threads; all that the process may use where it is not given. The result does not depend on it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -162,17 +172,21 @@ pub struct CompileArgs {
     /// Check the tensor IR after every pass.
     #[arg(long)]
     pub verify: bool,
+    /// The share of neurons that is expected to fire at a timestep: products with spikes are laid out for it;
+    /// 0.15 where it is not given.
+    #[arg(long, value_name = "RATE", value_parser = firing_rate, allow_negative_numbers = true)]
+    pub firing_rate: Option<f64>,
     /// Write each stage to a file of this directory instead of stdout.
     #[arg(short = 'o', long = "output", value_name = "DIR")]
     pub output: Option<PathBuf>,
 }
 
 /// Arguments of `train`.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct TrainArgs {
     #[command(flatten)]
     pub model: ModelArgs,
-    /// `digits`, or a directory with MNIST or CIFAR files; the model's own where it is not given.
+    /// `digits`, or a directory with a data set; the model's own where it is not given.
     #[arg(long, value_name = "NAME|DIR")]
     pub data: Option<String>,
     /// Epochs, instead of the model's.
@@ -184,14 +198,39 @@ pub struct TrainArgs {
     /// The learning rate, instead of the model's.
     #[arg(long, value_name = "RATE", value_parser = rate, allow_negative_numbers = true)]
     pub lr: Option<f64>,
-    /// Decides the first weights, the order of the samples and their augmentation.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub seed: u64,
+    /// Decides the first weights, the order of the samples and their augmentation; 0 where it is not given.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
     #[command(flatten)]
     pub threads: ThreadArgs,
     /// The directory of the run, which must not hold one yet; `runs/<name>` with a number where it is not given.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Go on with a run, given its directory; `auto` is the model's newest run, or a new one. What is not given here is
+    /// as the run was asked for.
+    #[arg(long, value_name = "RUN|auto", conflicts_with = "from")]
+    pub resume: Option<PathBuf>,
+    /// Begin with the weights of a checkpoint.
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// Stop after so many epochs, as with Ctrl-C.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub stop_after: Option<u32>,
+    /// Keep a checkpoint of every so many epochs, `epoch-K.safetensors`.
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    pub save_every: Option<u32>,
+    /// Save the last checkpoint also within an epoch, after so many minutes.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub save_minutes: u32,
+    /// Seconds between two lines of progress, where stderr is no terminal.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub log_seconds: u32,
+    /// Use no more memory than this, as 800M or 4G; all that the machine has where it is not given.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub memory: Option<u64>,
+    /// Run one batch forward and backward, tell memory and time, and write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
     /// Use only the first samples of the training part.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
@@ -208,6 +247,31 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Reads a number of bytes: `800M`, `4G`, `1000000`.
+fn size(text: &str) -> Result<u64, String> {
+    let number = text.trim_end_matches(['B', 'i', 'K', 'M', 'G', 'k']);
+    let shift = match text[number.len()..].chars().next() {
+        None | Some('B') => 0,
+        Some('K' | 'k') => 10,
+        Some('M') => 20,
+        Some('G') => 30,
+        Some(_) => return Err("write a size as 800M or 4G".to_owned()),
+    };
+    let bytes = number.parse::<u64>().ok().filter(|n| *n > 0).and_then(|n| n.checked_mul(1 << shift));
+    bytes.ok_or_else(|| "write a size as 800M or 4G".to_owned())
+}
+
+/// Arguments of `plot`.
+#[derive(Args, Debug)]
+pub struct PlotArgs {
+    /// The directory of a run.
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Where the drawing goes, an SVG file; `curves.svg` in the run's directory where it is not given.
+    #[arg(short = 'o', long = "output", value_name = "FILE.svg")]
+    pub output: Option<PathBuf>,
+}
+
 /// Arguments of `eval`.
 #[derive(Args, Debug)]
 pub struct EvalArgs {
@@ -216,7 +280,7 @@ pub struct EvalArgs {
     /// The weights, as `train` and `init` write them.
     #[arg(long, value_name = "FILE")]
     pub weights: PathBuf,
-    /// `digits`, or a directory with MNIST or CIFAR files; the model's own where it is not given.
+    /// `digits`, or a directory with a data set; the model's own where it is not given.
     #[arg(long, value_name = "NAME|DIR")]
     pub data: Option<String>,
     /// Samples that are computed together, instead of the model's.
@@ -379,6 +443,49 @@ fn tolerance(text: &str) -> Result<f64, String> {
     }
 }
 
+/// What to do with a data set.
+#[derive(Subcommand, Debug)]
+pub enum DataCommand {
+    /// Count a data set, measure it, and draw some of it.
+    ///
+    /// JSON: name, format, shape, classes[], notes[], train and test of {samples, per_class[]}, mean[] and std[] by
+    /// channel before normalisation, measured (samples that these are of), sheet.
+    Inspect(InspectArgs),
+}
+
+/// How events are divided among frames.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum SplitByArg {
+    /// Equal numbers of events.
+    Number,
+    /// Equal durations.
+    Time,
+}
+
+/// Arguments of `data inspect`.
+#[derive(Args, Debug)]
+pub struct InspectArgs {
+    /// `digits`, or a directory with a data set.
+    #[arg(value_name = "NAME|DIR")]
+    pub data: String,
+    /// Frames that events become.
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub frames: Option<u16>,
+    /// How events are divided among frames.
+    #[arg(long, value_name = "BY", value_enum)]
+    pub split_by: Option<SplitByArg>,
+    /// A picture of samples, ten of each of the first ten classes.
+    #[arg(long, value_name = "OUT.png")]
+    pub sheet: Option<PathBuf>,
+    /// Take the size of samples and their augmentation from this model; the sheet then shows a sample of each class
+    /// as it is, and as nine epochs train on it.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["frames", "split_by"])]
+    pub model: Option<PathBuf>,
+    /// Override a parameter of that model.
+    #[arg(short = 'D', value_name = "NAME=VALUE", value_parser = define, requires = "model")]
+    pub define: Vec<(String, String)>,
+}
+
 /// Arguments of `init`.
 #[derive(Args, Debug)]
 pub struct InitArgs {
@@ -400,6 +507,17 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!((size("800M"), size("4GiB"), size("12")), (Ok(800 << 20), Ok(4 << 30), Ok(12)));
+        assert_eq!((size("2kB"), size("7B")), (Ok(2048), Ok(7)));
+        assert!(
+            ["", "M", "0", "-1", "1.5G", "iB", "99999999999G", "4X"]
+                .into_iter()
+                .all(|bad| size(bad).is_err())
+        );
     }
 
     #[test]

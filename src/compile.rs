@@ -4,7 +4,7 @@ use crate::cli::{CompileArgs, ModeArg};
 use crate::failure::Failure;
 use crate::{model, output};
 use serde_json::{Value, json};
-use snnc_compiler::{Compiled, Emit, Mode, Options};
+use snnc_compiler::{Compiled, Emit, FIRING_RATE, Mode, Options};
 use std::path::Path;
 
 /// Compiles the model and shows what was asked for.
@@ -20,7 +20,13 @@ pub fn run(args: &CompileArgs, as_json: bool) -> Result<(), Failure> {
         // The syntax tree and the model are the same in both modes.
         let shown = |emit: &&Emit| at == 0 || !matches!(emit, Emit::Ast | Emit::Model);
         let emit = args.emit.iter().filter(shown).cloned().collect();
-        let options = Options { skip: args.skip.clone(), emit, verify: args.verify, ..Options::new(mode) };
+        let options = Options {
+            skip: args.skip.clone(),
+            emit,
+            verify: args.verify,
+            firing_rate: args.firing_rate.map_or(FIRING_RATE, |rate| rate as f32),
+            ..Options::new(mode)
+        };
         results.push((mode, model::compile(&loaded, &options)?));
     }
     let stages = stages(&loaded.model.name, &results);

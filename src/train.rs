@@ -3,44 +3,51 @@
 use crate::cli::TrainArgs;
 use crate::failure::Failure;
 use crate::model::{self, Loaded};
-use crate::output;
-use serde_json::json;
-use snnc_compiler::Mode;
-use snnc_compiler::plan::Recipe;
-use snnc_runtime::data::{self, Dataset};
-use snnc_runtime::{TrainOptions, TrainReport, progress};
+use crate::resume::{self, Earlier};
+use crate::{output, signals};
+use serde_json::{Value, json};
+use snnc_compiler::front::Kind;
+use snnc_compiler::plan::{Augment, Normalization, Recipe};
+use snnc_compiler::{Mode, Options};
+use snnc_runtime::data::{self, Dataset, Request};
+use snnc_runtime::{Budget, DryRun, Error, Session, Times, TrainOptions, TrainReport, progress};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Trains and reports.
 pub fn run(args: &TrainArgs, as_json: bool) -> Result<(), Failure> {
     let start = Instant::now();
-    let loaded = model::load(&args.model)?;
+    let stop = signals::stop_flag()?;
+    let (args, loaded, earlier) = load(args)?;
     let data = open_data(&loaded, args.data.as_deref())?;
-    let samples = limit(args.limit).unwrap_or(usize::MAX).min(data.train.len());
-    let (batch, threads) = (limit(args.batch), args.threads.count());
-    let mut train = model::session(&loaded, Mode::Train, batch, samples, threads)?;
-    let mut infer = model::session(&loaded, Mode::Infer, batch, data.test.len(), threads)?;
-    let out = args.out.clone().unwrap_or_else(|| free_folder(&loaded.model.name));
+    let (mut train, mut infer) = sessions(&loaded, &args, data.train.len())?;
+    let options = options(&args, &loaded, &train, earlier.as_ref());
+    if args.dry_run {
+        let found = snnc_runtime::dry_run(&mut train, &infer, &data, &options)?;
+        return if as_json { output::json(&json!(found)) } else { output::text(&estimate(&found, &options)) };
+    }
+    let out = options.out.clone().unwrap_or_default();
     output::note(&format!(
-        "{}: {} parameters; {}: {samples} + {} samples; {} threads; run in {}",
+        "{}: {} parameters; {}: {} + {} samples; {} threads; run in {}",
         loaded.model.name,
         loaded.model.parameters,
         data.name,
-        data.test.len(),
+        limit(args.limit).unwrap_or(usize::MAX).min(data.train.len()),
+        limit(args.test_limit).unwrap_or(usize::MAX).min(data.test.len()),
         train.threads(),
         out.display()
     ));
-    let options = TrainOptions {
-        seed: args.seed,
-        limit: limit(args.limit),
-        test_limit: limit(args.test_limit),
-        out: Some(out.clone()),
-        ..TrainOptions::of(&recipe(&train.plan().recipe, args))
-    };
-    let mut progress = progress::for_stderr();
-    let report = snnc_runtime::train(&mut train, &mut infer, &data, &options, progress.as_mut())?;
-    keep_model(&loaded, &out)?;
+    let mut progress = progress::for_run(stop, Duration::from_secs(args.log_seconds.into()));
+    let result = snnc_runtime::train(&mut train, &mut infer, &data, &options, progress.as_mut());
+    if let Err(Error::Interrupted) = &result {
+        let (file, out) = (args.model.file.display(), out.display());
+        output::note(&format!("stopped; go on with `snnc train {file} --resume {out}`"));
+    }
+    let report = result?;
+    if report.history.is_empty() {
+        let epochs = report.epochs;
+        output::note(&format!("the run had its {epochs} epochs: give `--epochs` with more to go on"));
+    }
     let seconds = start.elapsed().as_secs_f64();
     if as_json {
         output::json(&summary(&report, seconds, &out))
@@ -49,11 +56,30 @@ pub fn run(args: &TrainArgs, as_json: bool) -> Result<(), Failure> {
     }
 }
 
+/// The arguments with those of an earlier run, the model, and that run.
+fn load(args: &TrainArgs) -> Result<(TrainArgs, Loaded, Option<Earlier>), Failure> {
+    let Some(named) = &args.resume else { return Ok((args.clone(), model::load(&args.model)?, None)) };
+    let loaded = model::load(&args.model)?;
+    let Some(earlier) = resume::find(named, &loaded.model.name, args.out.as_deref())? else {
+        return Ok((args.clone(), loaded, None));
+    };
+    let merged = resume::merged(args, &earlier.config);
+    let loaded = if merged.model.define == args.model.define { loaded } else { model::load(&merged.model)? };
+    let (kept, now) = (&earlier.config["source"]["sources"], &source(&loaded)["sources"]);
+    let texts = |value: &Value| value.as_object().map(|all| all.values().cloned().collect::<Vec<_>>());
+    if kept.is_object() && texts(kept) != texts(now) {
+        output::note("warning: the model's text is not that of the run: what follows is another run");
+    }
+    Ok((merged, loaded, Some(earlier)))
+}
+
 /// The data set the command names, or the model's own; with values from 0 to 1 where the model encodes its input.
 pub fn open_data(loaded: &Loaded, named: Option<&str>) -> Result<Dataset, Failure> {
     match named.or(loaded.model.recipe.data.as_deref()) {
         Some(name) => {
-            let data = data::open(name)?;
+            let request = request(loaded);
+            encodes_plain_values(loaded, &request)?;
+            let data = data::open_for(name, &request)?;
             Ok(if loaded.model.input.encoder.is_some() { data.unnormalised() } else { data })
         }
         None => Err(Failure::User(format!(
@@ -63,9 +89,63 @@ pub fn open_data(loaded: &Loaded, named: Option<&str>) -> Result<Dataset, Failur
     }
 }
 
+/// An encoder takes values from 0 to 1: a `normalize` before it would be a mistake.
+fn encodes_plain_values(loaded: &Loaded, request: &Request) -> Result<(), Failure> {
+    let Some(encoder) = loaded.model.input.encoder else { return Ok(()) };
+    let plain = |op: &Augment| !matches!(op, Augment::Normalize(by) if *by != Normalization::None);
+    if request.augment.iter().all(plain) {
+        return Ok(());
+    }
+    let text = format!("`normalize` stands before the encoder {encoder}, which takes values from 0 to 1");
+    Err(Failure::User(format!("{text}\n  help: take `normalize` out of `augment`")))
+}
+
+/// What the model asks of its samples.
+pub fn request(loaded: &Loaded) -> Request {
+    let (model, input) = (&loaded.model, &loaded.model.input);
+    // An encoder takes real numbers, and makes the time axis itself unless it reads changes over time.
+    let time = input.encoder.map_or(input.time, |encoder| encoder.takes_time());
+    let steps = time.then_some(model.timesteps);
+    Request {
+        shape: Some(steps.into_iter().chain(input.shape.dims()).collect()),
+        spikes: input.encoder.is_none() && input.kind == Kind::Spikes,
+        frames: None,
+        augment: snnc_compiler::recipe_of(&model.recipe).augment,
+    }
+}
+
 /// A limit as the runtime has it.
 pub fn limit(limit: Option<u32>) -> Option<usize> {
     limit.map(|n| n as usize)
+}
+
+/// The sessions that train and evaluate, once it is known that both fit into the memory.
+fn sessions(loaded: &Loaded, args: &TrainArgs, samples: usize) -> Result<(Session, Session), Failure> {
+    let train = model::compile(loaded, &Options::new(Mode::Train))?.executable;
+    let infer = model::compile(loaded, &Options::new(Mode::Infer))?.executable;
+    let samples = limit(args.limit).unwrap_or(usize::MAX).min(samples);
+    let recipe = recipe(&train.plan.recipe, args);
+    let (batch, threads) = (recipe.batch.min(samples).max(1), args.threads.count());
+    Budget::refuse_too_large((&train.plan, &infer.plan), &recipe, batch, threads, args.memory)?;
+    Ok((Session::new(train, batch, threads)?, Session::new(infer, batch, threads)?))
+}
+
+fn options(args: &TrainArgs, loaded: &Loaded, train: &Session, earlier: Option<&Earlier>) -> TrainOptions {
+    let out = args.out.clone().or_else(|| earlier.map(|earlier| earlier.folder.clone()));
+    TrainOptions {
+        seed: args.seed.unwrap_or(0),
+        limit: limit(args.limit),
+        test_limit: limit(args.test_limit),
+        out: Some(out.unwrap_or_else(|| free_folder(&loaded.model.name))),
+        from: args.from.clone(),
+        resume: earlier.and_then(|earlier| earlier.checkpoint.clone()),
+        stop_after: limit(args.stop_after),
+        save_every: limit(args.save_every),
+        save_pause: Duration::from_secs(u64::from(args.save_minutes) * 60),
+        settings: resume::settings(args),
+        model: source(loaded),
+        ..TrainOptions::of(&recipe(&train.plan().recipe, args))
+    }
 }
 
 /// The model's recipe with what the command overrides.
@@ -77,17 +157,15 @@ fn recipe(of_model: &Recipe, args: &TrainArgs) -> Recipe {
     recipe
 }
 
-/// Writes what the weights belong to, `model.json`: the parameters and the text of every file.
-fn keep_model(loaded: &Loaded, out: &Path) -> Result<(), Failure> {
+/// What the weights belong to: the parameters and the text of every file.
+fn source(loaded: &Loaded) -> Value {
     let pairs = |all: &mut dyn Iterator<Item = (&str, &str)>| {
         all.map(|(name, text)| (name.to_owned(), json!(text))).collect::<serde_json::Map<_, _>>()
     };
     let params = pairs(&mut loaded.model.params.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let files = loaded.sources.files().iter();
     let sources = pairs(&mut files.map(|file| (file.name.as_str(), file.text.as_str())));
-    let value =
-        json!({"name": loaded.model.name, "entry": loaded.entry, "params": params, "sources": sources});
-    output::file(&out.join("model.json"), format!("{value:#}\n").as_bytes())
+    json!({"name": loaded.model.name, "entry": loaded.entry, "params": params, "sources": sources})
 }
 
 /// `runs/<name>`, with a number where that is taken.
@@ -97,9 +175,10 @@ fn free_folder(name: &str) -> PathBuf {
     std::iter::once(base.clone()).chain(numbered).find(|folder| !folder.exists()).unwrap_or(base)
 }
 
-fn summary(report: &TrainReport, seconds: f64, out: &Path) -> serde_json::Value {
+fn summary(report: &TrainReport, seconds: f64, out: &Path) -> Value {
     json!({
         "test_accuracy": report.last.test_accuracy,
+        "test_top5": report.last.test_top5,
         "test_loss": report.last.test_loss,
         "samples": report.last.samples,
         "images_per_second": report.train_images_per_second,
@@ -110,18 +189,56 @@ fn summary(report: &TrainReport, seconds: f64, out: &Path) -> serde_json::Value 
         "seconds": seconds,
         "out": out.to_string_lossy(),
         "history": report.history,
+        "warnings": report.warnings,
     })
 }
 
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
 fn text(report: &TrainReport, seconds: f64, out: &Path) -> String {
+    let times = report.history.iter().fold(Times::default(), |all, record| all + record.times);
     format!(
-        "{} epochs in {seconds:.1} s, {:.0} images/s, {:.1} MiB, weights in {}\ntest accuracy {:.2} % (loss {:.4}, {} samples)\n",
+        "{} epochs in {seconds:.1} s, {:.0} images/s, {:.1} MiB, weights in {}\ntime of training: {}\ntest accuracy {:.2} % (loss {:.4}, {} samples)\n",
         report.epochs,
         report.train_images_per_second,
-        report.train_peak_bytes as f64 / f64::from(1 << 20),
+        mebibytes(report.train_peak_bytes),
         out.join("last.safetensors").display(),
+        times.split(),
         report.last.test_accuracy * 100.0,
         report.last.test_loss,
         report.last.samples,
+    )
+}
+
+/// What a dry run found.
+fn estimate(found: &DryRun, options: &TrainOptions) -> String {
+    let (memory, step) = (&found.memory, &found.step_seconds);
+    let whole = step.data + step.forward + step.backward + step.update;
+    let available =
+        found.available_bytes.map_or_else(|| "unknown".to_owned(), |b| format!("{:.1} MiB", mebibytes(b)));
+    let rate =
+        found.firing_rate.map_or_else(String::new, |rate| format!(", firing rate {:.1} %", rate * 100.0));
+    format!(
+        "memory  {:.1} MiB: training {:.1}, test {:.1}, optimiser {:.1}, batches {:.1}; available {available}\n\
+         step    {:.1} ms for {} samples, {:.1} images/s: {}\n\
+         time    {} an epoch of {} steps, {} for {} epochs, tests not counted\n\
+         loss    {:.4}, norm of the gradients {:.4}{rate}\n",
+        mebibytes(found.peak_bytes),
+        mebibytes(memory.train_bytes),
+        mebibytes(memory.test_bytes),
+        mebibytes(memory.optimizer_bytes),
+        mebibytes(memory.loader_bytes),
+        whole * 1e3,
+        found.batch,
+        found.batch as f64 / whole.max(1e-9),
+        step.split(),
+        progress::duration(found.epoch_seconds),
+        found.steps,
+        progress::duration(found.run_seconds),
+        options.recipe.epochs,
+        found.loss,
+        found.grad_norm,
     )
 }

@@ -3,7 +3,7 @@
 #[path = "support/oracle.rs"]
 mod oracle;
 
-use snnc_compiler::Mode;
+use snnc_compiler::{Mode, Options, Vectors};
 use snnc_ir::random::{RandomOptions, attention_graph, graph, values};
 use snnc_ir::{AxisName, Graph, InstData, Op, Over};
 use snnc_passes::pipeline;
@@ -52,6 +52,32 @@ fn no_pass_is_needed_for_the_right_result() {
                 let given = values(&graph, seed, 2);
                 oracle::check_without(&[pass.name], graph, &given, (2, 1), 2e-4);
             }
+        }
+    }
+}
+
+/// Logits and gradients of a network, as bits.
+fn bits(graph: &Graph, seed: u64, threads: usize, vectors: Vectors) -> Vec<u32> {
+    let options = Options { vectors, ..Options::new(graph.mode) };
+    let mut session = oracle::session(graph, &values(graph, seed, 3), (3, threads), &options);
+    session.run_forward().expect("forward");
+    session.run_backward().expect("backward");
+    let mut all = session.logits().expect("logits").to_vec();
+    for spec in session.plan().params.iter().filter(|spec| spec.grad.is_some()) {
+        all.extend(session.grad(&spec.name).expect("a gradient"));
+    }
+    // NaN has many forms, and zeros keep their sign.
+    all.into_iter().map(|x| if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() }).collect()
+}
+
+#[test]
+fn neither_vectors_nor_threads_change_a_bit() {
+    for seed in 900..916 {
+        let graph = graph(seed, RandomOptions { blocks: 4, ..options(seed, Mode::Train) });
+        let one = bits(&graph, seed, 1, Vectors::Widest);
+        for (threads, vectors) in [(2, Vectors::Widest), (1, Vectors::Middle), (3, Vectors::Portable)] {
+            let found = bits(&graph, seed, threads, vectors);
+            assert_eq!(found, one, "seed {seed}: {vectors:?}, {threads} threads");
         }
     }
 }

@@ -12,7 +12,7 @@ use snnc_compiler::Mode;
 use snnc_compiler::plan::{Optimizer, Recipe};
 use snnc_runtime::checkpoint::{Tensor, write_tensors};
 use snnc_runtime::progress::{Progress, Silent};
-use snnc_runtime::{Draws, EpochRecord, Session, Tally, TrainOptions, data, train};
+use snnc_runtime::{Draws, EpochRecord, Pulse, Session, TrainOptions, data, train};
 
 /// A small network behind an encoder.
 fn text(encoder: &str) -> String {
@@ -89,10 +89,10 @@ impl Progress for Losses {
         (self.training, self.before) = (title.starts_with("epoch"), 0.0);
     }
 
-    fn advance(&mut self, so_far: &Tally) {
+    fn advance(&mut self, so_far: &Pulse) {
         if self.training {
-            self.batches.push(so_far.loss - self.before);
-            self.before = so_far.loss;
+            self.batches.push(so_far.tally.loss - self.before);
+            self.before = so_far.tally.loss;
         }
     }
 

@@ -82,7 +82,7 @@ class Bench:
         if side == "snnc":
             place = "-" if task.model == "lif" else state
             command = [EXAMPLE, "serve", task.file, place, task.part, f"batch={task.batch}", f"threads={threads}"]
-            command += task.define()
+            command += [f"rate={task.rate}", *task.define()]
         else:
             command = [self.python, HERE / "worker.py", side, task.part, "--batch", task.batch, "--steps", task.steps]
             command += ["--threads", threads, "--neurons", task.neurons]

@@ -3,8 +3,8 @@
 //! ```text
 //! throughput prepare FILE STATE rate=R [qkv=R] images=N [name=value …]
 //!     random weights whose layers fire at a rate, and images: a safetensors file, for every side the same
-//! throughput serve FILE STATE infer|train batch=N [threads=N] [name=value …]
-//!     answers `run SECONDS` and `memory` on stdin with one line of JSON; the first line says what it runs
+//! throughput serve FILE STATE infer|train batch=N [threads=N] [rate=R] [name=value …]
+//!     with kernels laid out for a rate; answers `run SECONDS` and `memory` on stdin with one line of JSON; the first line says what it runs
 //! throughput serve benches/peers/lif.snn - lif|lif-forward batch=N [threads=N]
 //!     the same for the neuron alone
 //! ```
@@ -50,8 +50,7 @@ fn prepare(file: &str, state: &Path, mut arguments: Arguments) {
     let rate = arguments.take("rate").expect("rate=R");
     let qkv = arguments.take("qkv").unwrap_or(rate);
     let images = arguments.take("images").expect("images=N") as usize;
-    let threads = arguments.take("threads").unwrap_or(0.0) as usize;
-    let mut session = session(file, &arguments, Mode::Train, CALIBRATION, threads);
+    let mut session = session(file, &mut arguments, Mode::Train, CALIBRATION);
     initialise(&mut session, 0).expect("weights");
     rates::vary(&mut session);
     let shape = session.plan().inputs[0].shape.clone();

@@ -4,7 +4,7 @@ use crate::{IMAGES, rates_of, resident};
 use serde_json::{Value, json};
 use snnc_compiler::front::{SourceMap, analyze, render};
 use snnc_compiler::plan::{Optimizer, ParamRole};
-use snnc_compiler::{Mode, Options, compile};
+use snnc_compiler::{FIRING_RATE, Mode, Options, compile};
 use snnc_runtime::checkpoint::{Tensor, read_tensors};
 use snnc_runtime::optim::{Decay, Pace, Rule};
 use snnc_runtime::rng::{Purpose, Rng};
@@ -66,12 +66,15 @@ impl Arguments {
     }
 }
 
-/// A model's file as a session.
-pub fn session(file: &str, defines: &Arguments, mode: Mode, batch: usize, threads: usize) -> Session {
+/// A model's file as a session, laid out for a firing rate.
+pub fn session(file: &str, arguments: &mut Arguments, mode: Mode, batch: usize) -> Session {
+    let threads = arguments.take("threads").unwrap_or(0.0) as usize;
+    let firing_rate = arguments.take("rate").map_or(FIRING_RATE, |rate| rate as f32);
     let sources = SourceMap::load(file, &mut |name| std::fs::read_to_string(name).map_err(|e| e.to_string()));
     let model =
-        analyze(&sources, file, &defines.0).unwrap_or_else(|e| panic!("{}", render(&sources, &e, false)));
-    let compiled = compile(&model, &sources, file, &Options::new(mode)).expect("it compiles");
+        analyze(&sources, file, &arguments.0).unwrap_or_else(|e| panic!("{}", render(&sources, &e, false)));
+    let options = Options { firing_rate, ..Options::new(mode) };
+    let compiled = compile(&model, &sources, file, &options).expect("it compiles");
     Session::new(compiled.executable, batch, threads).expect("memory")
 }
 
@@ -90,9 +93,8 @@ impl Work {
     /// Compiles a file and sets parameters and images of a state; `-` stands for random numbers.
     pub fn new(file: &str, state: &str, part: Part, mut arguments: Arguments) -> Work {
         let batch = arguments.take("batch").expect("batch=N") as usize;
-        let threads = arguments.take("threads").unwrap_or(0.0) as usize;
         let (before, start) = (resident::now(), Instant::now());
-        let mut session = session(file, &arguments, part.mode(), batch, threads);
+        let mut session = session(file, &mut arguments, part.mode(), batch);
         let compile_seconds = start.elapsed().as_secs_f64();
         match part {
             Part::Infer | Part::Train => {

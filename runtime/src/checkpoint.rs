@@ -19,6 +19,9 @@ const OPTIMIZER: &str = "optimizer.";
 /// The metadata key.
 const KEY: &str = "snnc";
 
+/// How the name of a file ends that is not yet complete.
+pub const TEMPORARY: &str = ".tmp";
+
 /// Problems listed in one message.
 const LISTED: usize = 12;
 
@@ -183,7 +186,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 
 fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+    let temporary = path.with_file_name(format!(".{name}.{}{TEMPORARY}", std::process::id()));
     let written = std::fs::File::create(&temporary).and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_all()
@@ -191,7 +194,11 @@ fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     // The first error is the one to tell.
     written.and_then(|()| std::fs::rename(&temporary, path)).inspect_err(|_| {
         let _ = std::fs::remove_file(&temporary);
-    })
+    })?;
+    // The new name reaches the disk with the folder; a system that cannot do this still has the file.
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    let _ = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
+    Ok(())
 }
 
 fn malformed(path: &Path, error: &safetensors::SafeTensorError) -> Error {

@@ -2,7 +2,8 @@
 
 use crate::data::Split;
 use crate::data::samples_first;
-use crate::metrics::{FiringRates, Tally, cross_entropy};
+use crate::loader::{self, Batches, Source, with_batches};
+use crate::metrics::{FiringRates, Histogram, Pulse, Tally, Times, cross_entropy};
 use crate::npy::Array;
 use crate::progress::Progress;
 use crate::{Error, Session};
@@ -14,6 +15,8 @@ use std::time::Instant;
 pub struct Evaluation {
     /// The part of samples that are right, 0 to 1.
     pub test_accuracy: f64,
+    /// The part of samples whose label is among the five largest logits, 0 to 1.
+    pub test_top5: f64,
     /// Mean cross-entropy.
     pub test_loss: f64,
     /// Samples.
@@ -24,7 +27,13 @@ pub struct Evaluation {
     pub peak_bytes: u64,
     /// Spikes per neuron and timestep.
     pub firing_rates: FiringRates,
+    /// How the rates of single neurons are spread by layer, over the first [`WATCHED`] samples.
+    #[serde(skip)]
+    pub neuron_rates: Vec<(String, Histogram)>,
 }
+
+/// Samples over which the rates of single neurons are counted.
+pub const WATCHED: usize = 256;
 
 /// Runs a model over the first `limit` samples of a split (or all), in batches of the session's size.
 ///
@@ -41,40 +50,71 @@ pub fn evaluate(
     if samples == 0 {
         return Err(Error::User("there are no samples to evaluate".to_string()));
     }
-    let (mut tally, start) = (Tally::default(), Instant::now());
+    let (order, start) = ((0..samples).collect::<Vec<_>>(), Instant::now());
+    let write = |index: usize, to: &mut [f32]| split.write_sample(index, to);
+    let source = Source {
+        write: &write,
+        labels: split.labels(),
+        what: "test sample",
+        input: session.plan().inputs[0].clone(),
+        order: &order,
+        batch: session.max_batch(),
+        loaders: loader::loaders(session.threads()),
+    };
     session.reset_rates();
+    session.watch_neurons(true);
     progress.begin("test", samples);
-    while tally.samples < samples {
-        let first = tally.samples;
-        let count = session.max_batch().min(samples - first);
-        let indices: Vec<usize> = (first..first + count).collect();
-        session.set_samples(&indices, |sample, to| split.write_sample(sample, to))?;
+    let (tally, neuron_rates) = with_batches(&source, |batches| pass(session, batches, progress))?;
+    progress.end();
+    Ok(Evaluation {
+        test_accuracy: tally.accuracy(),
+        test_top5: tally.top5_accuracy(),
+        test_loss: tally.mean_loss(),
+        samples,
+        images_per_second: samples as f64 / start.elapsed().as_secs_f64().max(1e-9),
+        peak_bytes: session.peak_bytes()
+            + loader::bytes(source.batch, source.input.sample_len(), session.threads()),
+        firing_rates: session.firing_rates(),
+        neuron_rates,
+    })
+}
+
+/// Runs all batches; the spikes of single neurons are counted in the first ones only.
+fn pass(
+    session: &mut Session,
+    batches: Batches,
+    progress: &mut dyn Progress,
+) -> Result<(Tally, Vec<(String, Histogram)>), Error> {
+    let (mut tally, mut spread) = (Tally::default(), None);
+    for batch in batches {
+        let batch = batch?;
+        batch.set_samples(session)?;
         session.run_forward()?;
-        let (logits, labels) = (session.logits()?, &split.labels()[first..first + count]);
+        let (logits, classes) = (session.logits()?, session.plan().classes);
         if logits.iter().any(|v| !v.is_finite()) {
-            return Err(Error::Diverged("the model's logits are not finite".to_string()));
+            session.forget()?;
+            batch.set_samples(session)?;
+            let layer = session.first_not_finite(false)?;
+            let layer = layer.map_or_else(String::new, |layer| format!(": {layer} is the first that is not"));
+            return Err(Error::Diverged(format!("the model's logits are not finite{layer}")));
         }
-        if let Some(bad) = labels.iter().find(|&&label| label as usize >= session.plan().classes) {
-            return Err(Error::User(format!(
-                "label {bad} is not one of the model's {} classes",
-                session.plan().classes
-            )));
+        if let Some(bad) = batch.labels.iter().find(|&&label| label as usize >= classes) {
+            return Err(Error::User(format!("label {bad} is not one of the model's {classes} classes")));
         }
-        tally.add(logits, labels, cross_entropy(logits, labels));
-        progress.advance(&tally);
+        tally.add(logits, &batch.labels, cross_entropy(logits, &batch.labels));
+        if spread.is_none() && tally.samples >= WATCHED {
+            spread = Some(session.neuron_rates());
+            session.watch_neurons(false);
+        }
+        let firing_rate = session.mean_rate();
+        progress.advance(&Pulse { tally, lr: None, firing_rate, times: Times::default() });
         if progress.stopped() {
             return Err(Error::Interrupted);
         }
     }
-    progress.end();
-    Ok(Evaluation {
-        test_accuracy: tally.accuracy(),
-        test_loss: tally.mean_loss(),
-        samples,
-        images_per_second: samples as f64 / start.elapsed().as_secs_f64().max(1e-9),
-        peak_bytes: session.peak_bytes(),
-        firing_rates: session.firing_rates(),
-    })
+    let spread = spread.unwrap_or_else(|| session.neuron_rates());
+    session.watch_neurons(false);
+    Ok((tally, spread))
 }
 
 /// The logits `[N, classes]` of samples `[N, …]`, or `[T, N, …]` where the model's input has its own time axis; one

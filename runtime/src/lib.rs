@@ -16,16 +16,21 @@
 #![deny(unsafe_code)]
 
 mod arena;
+pub mod augment;
 mod call;
 pub mod checkpoint;
+pub mod curves;
 pub mod data;
 mod dense;
 mod encode;
 pub mod energy;
+mod environment;
 mod error;
 mod evaluate;
 mod gradient;
+mod health;
 mod init;
+mod loader;
 mod matmul;
 mod memory;
 mod metrics;
@@ -35,6 +40,7 @@ mod profile;
 pub mod progress;
 pub mod rng;
 mod session;
+mod tensorboard;
 mod trainer;
 mod workers;
 
@@ -46,7 +52,7 @@ pub use error::Error;
 pub use evaluate::{Evaluation, evaluate, predict};
 pub use gradient::differentiate;
 pub use init::initialise;
-pub use metrics::{EpochRecord, FiringRates, Tally};
+pub use metrics::{EpochRecord, FiringRates, Histogram, Pulse, Tally, Times};
 pub use profile::{Phase, StepTime};
 pub use session::Session;
-pub use trainer::{TrainOptions, TrainReport, train};
+pub use trainer::{Budget, DryRun, TrainOptions, TrainReport, dry_run, read_records, train};

@@ -8,9 +8,18 @@ pub fn available() -> Option<u64> {
     [machine, control_group()].into_iter().flatten().min()
 }
 
+/// Bytes of memory that the process has held at most; `None` where the system does not say.
+pub fn resident() -> Option<u64> {
+    kilobytes(&read_to_string("/proc/self/status").ok()?, "VmHWM:")
+}
+
 /// The line `MemAvailable:   123 kB`.
 fn meminfo(text: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    kilobytes(text, "MemAvailable:")
+}
+
+fn kilobytes(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 

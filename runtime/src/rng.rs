@@ -8,6 +8,8 @@ pub enum Purpose {
     Init,
     /// Order of the samples; the key is the epoch.
     Shuffle,
+    /// Changes of a training sample; see [`Draw`].
+    Augment,
     /// Spikes of an encoded sample; the key is the pass and the sample.
     Encode,
     /// Test data.
@@ -25,6 +27,7 @@ impl Purpose {
             Purpose::Check => 4,
             // Apart from the others, so that the numbers of old runs stay.
             Purpose::Encode => 16,
+            Purpose::Augment => 17,
         }
     }
 }
@@ -63,6 +66,12 @@ impl Rng {
         (self.bits() >> 8) as f32 * (1.0 / (1 << 24) as f32)
     }
 
+    /// Normal with mean 0 and deviation 1 (Box and Muller, 1958).
+    pub fn normal(&mut self) -> f32 {
+        let (radius, angle) = (1.0 - f64::from(self.uniform()), f64::from(self.uniform()));
+        ((-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()) as f32
+    }
+
     /// Uniform in `0..n`; the bias is below n / 2⁶⁴.
     pub fn below(&mut self, n: usize) -> usize {
         let wide = u64::from(self.bits()) << 32 | u64::from(self.bits());
@@ -74,6 +83,27 @@ impl Rng {
         let mut order: Vec<usize> = (0..n).collect();
         (1..n).rev().for_each(|i| order.swap(i, self.below(i + 1)));
         order
+    }
+}
+
+/// Which sample of which run is drawn: what its random changes depend on, and nothing else.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Draw {
+    /// The run's seed.
+    pub seed: u64,
+    /// The epoch, below 2²⁴.
+    pub epoch: usize,
+    /// The sample's index in its split, below 2³².
+    pub sample: usize,
+}
+
+impl Draw {
+    /// The numbers of the operation at place `op` of the list, below 256: those before it do not move them.
+    pub fn rng(&self, op: usize) -> Rng {
+        let key = (op as u64 & 0xff) << 56
+            | (self.epoch as u64 & 0xff_ffff) << 32
+            | self.sample as u64 & 0xffff_ffff;
+        Rng::new(self.seed, Purpose::Augment, key)
     }
 }
 
@@ -120,6 +150,20 @@ mod tests {
         assert_eq!(sorted, (0..100).collect::<Vec<_>>());
         assert_eq!(order(1), order(1));
         assert_ne!(order(0), order(1));
+    }
+
+    #[test]
+    fn draws_differ_by_seed_epoch_sample_and_operation() {
+        let base = Draw { seed: 1, epoch: 2, sample: 3 };
+        let first = |draw: Draw, op| draw.rng(op).bits();
+        assert_eq!(first(base, 0), first(base, 0));
+        let others = [
+            first(Draw { seed: 2, ..base }, 0),
+            first(Draw { epoch: 3, ..base }, 0),
+            first(Draw { sample: 4, ..base }, 0),
+            first(base, 1),
+        ];
+        assert!(others.iter().all(|&other| other != first(base, 0)));
     }
 
     #[test]

@@ -33,7 +33,12 @@ pub fn check_without(
     let mode = graph.mode;
     let (whole, expected) = oracle(&graph, given, batch);
     let of = |value: Value| &expected[whole.name(value)].data;
-    let mut session = session(&graph, given, (batch, threads), skip);
+    let options = Options {
+        verify: true,
+        skip: skip.iter().map(|pass| pass.to_string()).collect(),
+        ..Options::new(graph.mode)
+    };
+    let mut session = session(&graph, given, (batch, threads), &options);
     session.run_forward().expect("forward");
     let what = |part: &str| format!("{} {mode:?} without {skip:?}: {part}", graph.name);
     close(&what("logits"), session.logits().expect("logits"), of(whole.outputs[0]), 2e-5);
@@ -61,15 +66,13 @@ pub fn check_without(
 }
 
 /// A session of a graph with parameters and inputs set.
-fn session(
+pub fn session(
     graph: &Graph,
     given: &HashMap<String, Tensor>,
     (batch, threads): (usize, usize),
-    skip: &[&str],
+    options: &Options,
 ) -> Session {
-    let skip = skip.iter().map(|pass| pass.to_string()).collect();
-    let options = Options { verify: true, skip, ..Options::new(graph.mode) };
-    let compiled = compile_graph(graph.clone(), Recipe::default(), &options)
+    let compiled = compile_graph(graph.clone(), Recipe::default(), options)
         .unwrap_or_else(|error| panic!("{} without {:?}: {error}", graph.name, options.skip));
     let mut session = Session::new(compiled.executable, batch, threads).expect("memory");
     for &param in &graph.params {

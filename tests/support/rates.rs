@@ -6,7 +6,8 @@ use snnc_compiler::plan::ParamRole;
 use snnc_runtime::Session;
 use snnc_runtime::rng::{Purpose, Rng, key_of};
 
-/// Steps of calibration at most; where few neurons fire, layers approach their rates slowly.
+/// Steps of calibration at most. Where few fire a rate is approached slowly, and without batch statistics it follows
+/// those of the layers before it.
 const STEPS: usize = 80;
 /// How near a rate must come, relative to what it should be.
 const NEAR: f64 = 0.02;
@@ -60,7 +61,7 @@ fn stream(neuron: &str) -> Vec<String> {
     }
 }
 
-/// Moves the shifts of a training session, whose inputs are set, until each layer fires at its `target`; the running
+/// Moves the shifts of a session, whose inputs are set, until each layer fires at its `target`; in training the running
 /// statistics follow. Neurons after an attention fire as they do.
 ///
 /// # Panics

@@ -104,11 +104,11 @@ impl<'a> Shown<'a> {
         self.set(&Emit::Ir, || snnc_ir::text::print(graph));
     }
 
-    pub fn codegen(&self) -> snnc_codegen::Options {
+    pub fn codegen(&self, vectors: snnc_codegen::Vectors) -> snnc_codegen::Options {
         snnc_codegen::Options {
             emit_clif: self.wanted.contains(&Emit::Clif),
             emit_asm: self.wanted.contains(&Emit::Asm),
-            ..snnc_codegen::Options::default()
+            vectors,
         }
     }
 

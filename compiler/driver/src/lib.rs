@@ -15,6 +15,8 @@ mod recipe;
 mod report;
 
 pub use emit::{Emit, Emitted};
+pub use recipe::of as recipe_of;
+pub use snnc_codegen::Vectors;
 pub use snnc_front as front;
 pub use snnc_ir::Mode;
 pub use snnc_passes::PassRecord;
@@ -46,6 +48,8 @@ pub struct Options {
     /// The share of neurons that is expected to fire at a timestep: kernels are laid out for it, at any other they are
     /// as right and a little slower.
     pub firing_rate: f32,
+    /// The vectors of products with spikes: all give the same bits.
+    pub vectors: Vectors,
 }
 
 /// The firing rate that is expected where nothing is said: that of trained convolutional networks.
@@ -61,6 +65,7 @@ impl Options {
             verify: false,
             taps: false,
             firing_rate: FIRING_RATE,
+            vectors: Vectors::default(),
         }
     }
 }
@@ -100,6 +105,9 @@ pub struct KernelRecord {
     pub scratch_bytes: usize,
     /// Machine code, in bytes.
     pub code_bytes: usize,
+    /// How a product with spikes is done, `masked add 64x128` for blocks of 64 inputs and 128 outputs; empty for other
+    /// kernels.
+    pub form: String,
 }
 
 /// A compiled model.
@@ -171,12 +179,13 @@ fn finish(
     if let (Some(encoder), Some(input)) = (encoder, plan.inputs.first_mut()) {
         input.encode(encoder);
     }
-    let code =
-        snnc_codegen::compile(&kernels, &shown.codegen()).map_err(|error| internal(error.to_string()))?;
+    let code = snnc_codegen::compile(&kernels, &shown.codegen(options.vectors))
+        .map_err(|error| internal(error.to_string()))?;
     let records = records(&plan, &kernels, &code);
     let seconds = start.elapsed().as_secs_f64();
     shown.back(&plan, &kernels, &code);
-    shown.report(|| report::text(&graph, &plan, &passes, &records, seconds));
+    let built = report::Built { vectors: code.vectors, firing_rate: options.firing_rate, seconds };
+    shown.report(|| report::text(&graph, &plan, &passes, &records, &built));
     let executable = Executable { plan, functions: code.functions, code: code.keep };
     Ok(Compiled { executable, seconds, passes, kernels: records, emitted: shown.finish() })
 }
@@ -193,6 +202,7 @@ fn records(plan: &Plan, kernels: &[Kernel], code: &Code) -> Vec<KernelRecord> {
         steps: steps.get(&i).copied().unwrap_or(0),
         scratch_bytes: kernel.scratch_bytes(),
         code_bytes: code.sizes[i],
+        form: snnc_kernel::form(kernel),
     };
     kernels.iter().enumerate().map(record).collect()
 }

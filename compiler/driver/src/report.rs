@@ -6,17 +6,27 @@ use snnc_plan::Plan;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+/// What kernels were made for, and how long it took.
+pub struct Built {
+    /// The vectors of walks over spikes.
+    pub vectors: &'static str,
+    /// The firing rate that they are laid out for.
+    pub firing_rate: f32,
+    /// Seconds of the whole compilation.
+    pub seconds: f64,
+}
+
 /// The report's text.
 pub fn text(
     graph: &Graph,
     plan: &Plan,
     passes: &[PassRecord],
     kernels: &[KernelRecord],
-    seconds: f64,
+    built: &Built,
 ) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
-    let _ = write_all(&mut out, graph, plan, passes, kernels, seconds);
+    let _ = write_all(&mut out, graph, plan, passes, kernels, built);
     out
 }
 
@@ -26,7 +36,7 @@ fn write_all(
     plan: &Plan,
     passes: &[PassRecord],
     kernels: &[KernelRecord],
-    seconds: f64,
+    built: &Built,
 ) -> std::fmt::Result {
     let mebibytes = |bytes: usize| bytes as f64 / f64::from(1 << 20);
     writeln!(out, "network {}: {} parameters, {} timesteps", plan.name, plan.parameters(), plan.timesteps)?;
@@ -58,12 +68,15 @@ fn write_all(
         let (name, ms) = (pass.name, pass.seconds * 1e3);
         writeln!(out, "  {name:20} {ms:8.2} {:8} {:6}", pass.insts_before, pass.insts_after)?;
     }
-    writeln!(out, "\nkernels                                   steps    code  scratch")?;
+    let (rate, vectors) = (built.firing_rate, built.vectors);
+    writeln!(out, "\nproducts with spikes: laid out for a firing rate of {rate}, vectors of {vectors}")?;
+    writeln!(out, "\nkernels                                   steps    code  scratch  form")?;
     for kernel in kernels {
-        let (name, steps) = (&kernel.name, kernel.steps);
-        writeln!(out, "  {name:38} {steps:6} {:7} {:8}", kernel.code_bytes, kernel.scratch_bytes)?;
+        let (name, steps, form) = (&kernel.name, kernel.steps, &kernel.form);
+        let row = format!("  {name:38} {steps:6} {:7} {:8}  {form}", kernel.code_bytes, kernel.scratch_bytes);
+        writeln!(out, "{}", row.trim_end())?;
     }
-    writeln!(out, "\ncompiled in {seconds:.3} s")
+    writeln!(out, "\ncompiled in {:.3} s", built.seconds)
 }
 
 /// The order of each attention's products, beside what both would cost.

@@ -14,6 +14,7 @@ pub mod ast;
 pub mod diagnostic;
 pub mod lower;
 pub mod model;
+pub mod sample;
 pub mod shape;
 pub mod slug;
 pub mod source;
@@ -25,6 +26,7 @@ mod analyze;
 mod args;
 mod ast_print;
 mod attention;
+mod augment;
 mod encoder;
 mod eval;
 mod expand;
@@ -45,9 +47,10 @@ pub use diagnostic::{Diagnostic, Label, Severity, render};
 pub use eval::MAX_LAYERS;
 pub use lower::to_graph;
 pub use model::{
-    Encoder, Input, Layer, LayerRow, Loss, LossTerm, Model, NeuronLayer, Node, Optimizer, RateForm, Recipe,
-    Schedule,
+    Encoder, Init, Input, Layer, LayerRow, Loss, LossTerm, Model, NeuronLayer, Node, Optimizer, RateForm,
+    Recipe, Schedule,
 };
+pub use sample::{Augment, Normalization, Policy, SplitBy};
 pub use shape::{Activation, Kind, Shape};
 pub use slug::Slug;
 pub use source::{SourceFile, SourceMap};

@@ -1,6 +1,7 @@
 //! The checked model: layers in an order in which inputs precede users, every name, shape and constant known.
 
 use crate::diagnostic::Diagnostic;
+use crate::sample::Augment;
 use crate::shape::{Activation, Kind, Shape};
 use crate::span::Span;
 use serde::Serialize;
@@ -255,8 +256,12 @@ pub struct Recipe {
     pub schedule: Schedule,
     /// Samples of a step.
     pub batch: usize,
+    /// What weights begin with.
+    pub init: Init,
     /// The data set to train on where the command names none.
     pub data: Option<String>,
+    /// How samples are varied and made ready, in order.
+    pub augment: Vec<Augment>,
 }
 
 impl Default for Recipe {
@@ -270,7 +275,9 @@ impl Default for Recipe {
             ema: None,
             schedule: Schedule::Cosine { epochs: 30, warmup: 0, min_lr: 0.0 },
             batch: 64,
+            init: Init::Default,
             data: None,
+            augment: Vec::new(),
         }
     }
 }
@@ -320,6 +327,23 @@ pub enum RateForm {
     Above(f64),
     /// The mean of `max(0, bound − r)²`.
     Below(f64),
+}
+
+/// What weights begin with.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Init {
+    /// As PyTorch's layers: uniform in ±1/√fan_in.
+    Default,
+    /// Convolutions: normal with the variance 2/(output channels · k²).
+    KaimingFanOut,
+    /// Convolutions: normal, their biases 0.
+    Normal {
+        /// The deviation.
+        std: f64,
+        /// Whether matrix products too.
+        linear: bool,
+    },
 }
 
 /// The optimiser.

@@ -5,13 +5,14 @@ use crate::ast::{Call, Expr, Train};
 use crate::diagnostic::Diagnostic;
 use crate::eval::Expander;
 use crate::expand::Slot;
-use crate::model::{Optimizer, Recipe, Schedule};
+use crate::model::{Init, Optimizer, Recipe, Schedule};
 use crate::near::nearest;
 use crate::resolve;
 use crate::slug::Slug;
 use crate::span::Span;
 
-const FIELDS: [&str; 7] = ["loss", "optimizer", "clip_norm", "ema", "schedule", "batch", "data"];
+const FIELDS: [&str; 9] =
+    ["loss", "optimizer", "clip_norm", "ema", "schedule", "batch", "init", "data", "augment"];
 
 /// The most epochs.
 const MAX_EPOCHS: usize = 1_000_000;
@@ -49,6 +50,8 @@ impl<'p> Expander<'p> {
                 let batch = self.eval(value);
                 recipe.batch = self.int(batch, value.span, "`batch`", 1, MAX_BATCH)?;
             }
+            "init" => recipe.init = self.init(value)?,
+            "augment" => recipe.augment = self.augment(value)?,
             "data" => match value.as_name() {
                 Some(data) => recipe.data = Some(data.to_string()),
                 None => {
@@ -67,6 +70,19 @@ impl<'p> Expander<'p> {
             }
         }
         Some(())
+    }
+
+    /// `default`, `kaiming_fan_out` or `normal(std, linear)`.
+    fn init(&mut self, value: &'p Expr) -> Option<Init> {
+        if value.as_name().is_some_and(|word| word != "normal") {
+            let word = self.word(value, "init", &["default", "kaiming_fan_out", "normal"])?;
+            return Some(if word == "default" { Init::Default } else { Init::KaimingFanOut });
+        }
+        let call = self.setting(value, "init", &["normal"])?;
+        let args = self.settings(call, &["std", "linear"], 1)?;
+        let std = self.real(args[0]?, "`std`", Range::Positive);
+        let linear = args[1].map_or(Some(false), |arg| self.boolean(arg, "`linear`"));
+        Some(Init::Normal { std: std?, linear: linear? })
     }
 
     /// The call that a field holds, among a few.

@@ -6,10 +6,12 @@ mod assign_buffers;
 pub mod body;
 pub mod build;
 mod expand;
+mod form;
 pub mod interp;
 mod lower;
 mod print;
 pub mod verify;
 
 pub use expand::expand;
+pub use form::form;
 pub use lower::{LowerError, Settings, lower};

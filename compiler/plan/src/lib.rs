@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod abi;
+mod augment;
 mod buffer;
 mod check;
 mod encoder;
@@ -27,10 +28,11 @@ mod step;
 mod tap;
 
 pub use abi::{Executable, KernelArgs, KernelFn};
+pub use augment::{Augment, Normalization, Policy, SplitBy, augment_text};
 pub use buffer::{ALIGN, Arena, Buffer, BufferId, ElemKind, Place};
 pub use check::PlanError;
 pub use encoder::Encoder;
-pub use recipe::{Decay, Optimizer, Recipe, Schedule};
+pub use recipe::{Decay, Init, Optimizer, Recipe, Schedule};
 pub use step::{ConvGeometry, Dense, KernelStep, Step, Tasks};
 pub use tap::{AttentionCost, Reach, Tap, TapElements, TapRole};
 

@@ -1,5 +1,7 @@
 //! How a model is trained: the `train` block, checked.
 
+use crate::Augment;
+
 /// The optimiser, in PyTorch's form.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Optimizer {
@@ -46,6 +48,23 @@ impl Optimizer {
             Optimizer::Sgd { lr, .. } | Optimizer::Adam { lr, .. } => *lr = to,
         }
     }
+}
+
+/// What weights begin with.
+#[derive(Clone, Copy, PartialEq, Default, Debug)]
+pub enum Init {
+    /// As PyTorch's layers: uniform in ±1/√fan_in.
+    #[default]
+    Default,
+    /// Convolutions: normal with the variance 2/(output channels · k²).
+    KaimingFanOut,
+    /// Convolutions: normal, their biases 0.
+    Normal {
+        /// The deviation.
+        std: f64,
+        /// Whether matrix products too.
+        linear: bool,
+    },
 }
 
 /// Which parameters decay.
@@ -98,8 +117,12 @@ pub struct Recipe {
     pub epochs: usize,
     /// Samples of a step.
     pub batch: usize,
+    /// What weights begin with.
+    pub init: Init,
     /// The data set to train on where the command names none.
     pub data: Option<String>,
+    /// How samples are varied and made ready, in order.
+    pub augment: Vec<Augment>,
 }
 
 impl Default for Recipe {
@@ -115,7 +138,9 @@ impl Default for Recipe {
             warmup: 0,
             epochs: 1,
             batch: 4,
+            init: Init::Default,
             data: None,
+            augment: Vec::new(),
         }
     }
 }

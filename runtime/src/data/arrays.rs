@@ -1,12 +1,15 @@
 //! A data set of NumPy arrays: `train_x.npy`, `train_y.npy`, `test_x.npy`, `test_y.npy`. Samples are `[N, …]`, or
 //! `[T, N, …]` where the first axis is not the number of labels but the second is. Values are used as they are.
 
-use super::{Dataset, Split, Values};
+use super::samples::{Opened, Part, Source};
+use super::{About, name_of};
+use crate::augment::{Content, Norm};
 use crate::{Error, npy};
 use std::path::Path;
+use std::sync::Arc;
 
 /// The data set.
-pub fn open(folder: &Path) -> Result<Dataset, Error> {
+pub fn open(folder: &Path) -> Result<Opened, Error> {
     let (train, shape) = split(folder, "train")?;
     let (test, test_shape) = split(folder, "test")?;
     if shape != test_shape {
@@ -14,11 +17,20 @@ pub fn open(folder: &Path) -> Result<Dataset, Error> {
         return Err(Error::Data(format!("{} holds samples of {found}", folder.display())));
     }
     let highest = train.labels.iter().chain(&test.labels).max().copied().unwrap_or(0);
-    let name = folder.file_name().map_or("arrays".to_string(), |name| name.to_string_lossy().into_owned());
-    Ok(Dataset { name, shape, classes: highest as usize + 1, train, test })
+    let content = if shape.len() > 2 { Content::Reals } else { Content::Features };
+    Ok(Opened {
+        name: name_of(folder),
+        shape,
+        classes: highest as usize + 1,
+        content,
+        norm: Norm::none(),
+        train,
+        test,
+        about: About { format: "NumPy arrays", ..About::default() },
+    })
 }
 
-fn split(folder: &Path, part: &str) -> Result<(Split, Vec<usize>), Error> {
+fn split(folder: &Path, part: &str) -> Result<(Part, Vec<usize>), Error> {
     let (x, y) = (folder.join(format!("{part}_x.npy")), folder.join(format!("{part}_y.npy")));
     let (array, labels) = (npy::read(&x)?, npy::read_labels(&y)?);
     if let Some(at) = labels.iter().position(|&label| label < 0) {
@@ -37,8 +49,7 @@ fn split(folder: &Path, part: &str) -> Result<(Split, Vec<usize>), Error> {
         let found = format!("{} of shape {:?} do not fit {n} labels", x.display(), array.shape);
         return Err(Error::Data(format!("samples {found}\n  help: save samples as [N, …] or [T, N, …]")));
     };
-    let len = shape.iter().product();
-    Ok((Split { values: Values::Floats(data), labels, len }, shape))
+    Ok((Part { source: Source::Floats(Arc::new(data)), labels }, shape))
 }
 
 /// `[T, N, part]` to `[N, T, part]`.

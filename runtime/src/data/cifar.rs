@@ -1,17 +1,14 @@
 //! CIFAR-10 and CIFAR-100 in their binary version: records of labels and 3,072 bytes, planes R, G, B of 32×32. A
 //! file may hold any number of whole records.
 
-use super::{Dataset, Split, read};
+use super::samples::{Opened, Part};
+use super::{About, read};
 use crate::Error;
+use crate::augment::{Content, Norm};
+use snnc_plan::Normalization;
 use std::path::{Path, PathBuf};
 
 const PIXELS: usize = 3072;
-
-/// Mean and deviation of each plane, as the field's CNN recipes have them.
-const NORM10: [(f64, f64, f64); 3] =
-    [(255.0, 0.4914, 0.2023), (255.0, 0.4822, 0.1994), (255.0, 0.4465, 0.2010)];
-const NORM100: [(f64, f64, f64); 3] =
-    [(255.0, 0.5071, 0.2675), (255.0, 0.4867, 0.2565), (255.0, 0.4408, 0.2761)];
 
 /// Bytes of labels before the pixels; the last one counts.
 #[derive(Clone, Copy)]
@@ -21,25 +18,47 @@ struct Layout {
 }
 
 /// CIFAR-10: `data_batch_1.bin` and following, `test_batch.bin`.
-pub fn open10(folder: &Path) -> Result<Dataset, Error> {
+pub fn open10(folder: &Path) -> Result<Opened, Error> {
     let layout = Layout { labels: 1, classes: 10 };
     let batches: Vec<PathBuf> = (1..=5).map(|i| folder.join(format!("data_batch_{i}.bin"))).collect();
     let present: Vec<PathBuf> = batches.iter().filter(|path| path.exists()).cloned().collect();
     let train = if present.is_empty() { &batches[..1] } else { &present[..] };
-    let train = records(train, layout, &NORM10)?;
-    let test = records(&[folder.join("test_batch.bin")], layout, &NORM10)?;
-    Ok(Dataset { name: "cifar10".to_string(), shape: vec![3, 32, 32], classes: 10, train, test })
+    let parts = [records(train, layout)?, records(&[folder.join("test_batch.bin")], layout)?];
+    let about = about("CIFAR-10, binary version", folder, "batches.meta.txt", layout);
+    Ok(opened("cifar10", layout, Normalization::Cifar10, parts, about))
 }
 
 /// CIFAR-100 with its fine labels: `train.bin`, `test.bin`.
-pub fn open100(folder: &Path) -> Result<Dataset, Error> {
+pub fn open100(folder: &Path) -> Result<Opened, Error> {
     let layout = Layout { labels: 2, classes: 100 };
-    let train = records(&[folder.join("train.bin")], layout, &NORM100)?;
-    let test = records(&[folder.join("test.bin")], layout, &NORM100)?;
-    Ok(Dataset { name: "cifar100".to_string(), shape: vec![3, 32, 32], classes: 100, train, test })
+    let parts = [records(&[folder.join("train.bin")], layout)?, records(&[folder.join("test.bin")], layout)?];
+    let about = about("CIFAR-100, binary version, fine labels", folder, "fine_label_names.txt", layout);
+    Ok(opened("cifar100", layout, Normalization::Cifar100, parts, about))
 }
 
-fn records(paths: &[PathBuf], layout: Layout, norm: &[(f64, f64, f64)]) -> Result<Split, Error> {
+fn opened(name: &str, layout: Layout, norm: Normalization, [train, test]: [Part; 2], about: About) -> Opened {
+    Opened {
+        name: name.to_string(),
+        shape: vec![3, 32, 32],
+        classes: layout.classes,
+        content: Content::Colours,
+        norm: Norm::bytes(norm),
+        train,
+        test,
+        about,
+    }
+}
+
+/// Names of the classes stand in a file beside, one a line; where they do not, classes have none.
+fn about(format: &'static str, folder: &Path, names: &str, layout: Layout) -> About {
+    let text = std::fs::read_to_string(folder.join(names)).unwrap_or_default();
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let classes: Vec<String> = lines.map(str::to_string).collect();
+    let classes = if classes.len() == layout.classes { classes } else { Vec::new() };
+    About { format, classes, notes: Vec::new() }
+}
+
+fn records(paths: &[PathBuf], layout: Layout) -> Result<Part, Error> {
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     for path in paths {
         let bytes = read(path)?;
@@ -66,7 +85,7 @@ fn records(paths: &[PathBuf], layout: Layout, norm: &[(f64, f64, f64)]) -> Resul
             pixels.extend_from_slice(&record[layout.labels..]);
         }
     }
-    Ok(Split::of_bytes(pixels, labels, PIXELS, norm))
+    Ok(Part::of_bytes(pixels, labels))
 }
 
 #[cfg(test)]

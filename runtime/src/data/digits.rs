@@ -1,7 +1,9 @@
 //! The UCI digits, built in: 1,797 images of 8×8, values 0 to 16, here divided by 16. See `data/README.md`.
 
-use super::{Dataset, Split};
+use super::About;
+use super::samples::{Opened, Part};
 use crate::Error;
+use crate::augment::{Content, Norm};
 use std::io::Read;
 
 /// Deflated records of a label and 64 pixels.
@@ -12,7 +14,7 @@ const RECORD: usize = 65;
 const FIFTH: usize = 5;
 
 /// The data set: 1,442 images to train on, 355 to test.
-pub fn open() -> Result<Dataset, Error> {
+pub fn open() -> Result<Opened, Error> {
     let mut records = Vec::new();
     let unpacked = flate2::read::ZlibDecoder::new(PACKED).read_to_end(&mut records);
     unpacked.map_err(|e| Error::Internal(format!("the built-in digits: {e}")))?;
@@ -26,18 +28,32 @@ pub fn open() -> Result<Dataset, Error> {
         pixels.extend_from_slice(&record[1..]);
         labels.push(i32::from(label));
     }
-    let [train, test] =
-        parts.map(|(pixels, labels)| Split::of_bytes(pixels, labels, 64, &[(16.0, 0.0, 1.0)]));
-    Ok(Dataset { name: "digits".to_string(), shape: vec![1, 8, 8], classes: 10, train, test })
+    let [train, test] = parts.map(|(pixels, labels)| Part::of_bytes(pixels, labels));
+    let about = About {
+        format: "UCI digits, built in",
+        classes: (0..10).map(|digit| digit.to_string()).collect(),
+        notes: Vec::new(),
+    };
+    Ok(Opened {
+        name: "digits".to_string(),
+        shape: vec![1, 8, 8],
+        classes: 10,
+        content: Content::Levels,
+        norm: Norm { scale: 16.0, channels: vec![(0.0, 1.0)] },
+        train,
+        test,
+        about,
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::Error;
+    use crate::data::{Split, open};
 
     #[test]
     fn digits_are_complete_and_split_by_class() -> Result<(), Error> {
-        let data = open()?;
+        let data = open("digits")?;
         assert_eq!((data.train.len(), data.test.len()), (1442, 355));
         for class in 0..10 {
             let count = |split: &Split| split.labels().iter().filter(|&&l| l == class).count();

@@ -1,13 +1,14 @@
 //! MNIST and its kin in IDX files, plain or compressed: big-endian magic `00 00 08 03`, n, rows, columns, bytes; for
 //! labels `00 00 08 01`, n, bytes. Fashion-MNIST's files have the same names and are normalised alike.
 
-use super::{Dataset, Split, read};
+use super::samples::{Opened, Part};
+use super::{About, read};
 use crate::Error;
+use crate::augment::{Content, Norm};
+use snnc_plan::Normalization;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// MNIST's mean and deviation.
-const NORM: [(f64, f64, f64); 1] = [(255.0, 0.1307, 0.3081)];
 const IMAGES: u32 = 0x0803;
 const LABELS: u32 = 0x0801;
 
@@ -27,17 +28,26 @@ pub fn is_here(folder: &Path) -> bool {
 }
 
 /// The data set.
-pub fn open(folder: &Path) -> Result<Dataset, Error> {
+pub fn open(folder: &Path) -> Result<Opened, Error> {
     let (train, shape) = split(folder, "train")?;
     let (test, test_shape) = split(folder, "t10k")?;
     if shape != test_shape {
         let found = format!("{shape:?} to train on and {test_shape:?} to test on");
         return Err(Error::Data(format!("{} holds images of {found}", folder.display())));
     }
-    Ok(Dataset { name: "mnist".to_string(), shape, classes: 10, train, test })
+    Ok(Opened {
+        name: "mnist".to_string(),
+        shape,
+        classes: 10,
+        content: Content::Colours,
+        norm: Norm::bytes(Normalization::Mnist),
+        train,
+        test,
+        about: About { format: "MNIST (IDX)", ..About::default() },
+    })
 }
 
-fn split(folder: &Path, part: &str) -> Result<(Split, Vec<usize>), Error> {
+fn split(folder: &Path, part: &str) -> Result<(Part, Vec<usize>), Error> {
     let path = |kind: &str, rank| {
         let stem = format!("{part}-{kind}");
         find(folder, &stem, rank).unwrap_or_else(|| folder.join(format!("{stem}-idx{rank}-ubyte")))
@@ -59,7 +69,7 @@ fn split(folder: &Path, part: &str) -> Result<(Split, Vec<usize>), Error> {
     }
     let shape = vec![1, sizes[1], sizes[2]];
     let labels = classes.into_iter().map(i32::from).collect();
-    Ok((Split::of_bytes(pixels, labels, sizes[1] * sizes[2], &NORM), shape))
+    Ok((Part::of_bytes(pixels, labels), shape))
 }
 
 /// Sizes and bytes of a file.

@@ -1,4 +1,4 @@
-//! Data sets: labelled samples in memory, a part to train on and a part to test on.
+//! Data sets: labelled samples, a part to train on and a part to test on. A folder's files tell its format.
 //!
 //! | folder holds | format |
 //! |---|---|
@@ -7,16 +7,38 @@
 //! | `train.bin`, `test.bin` | CIFAR-100, binary version |
 //! | `train-images-idx3-ubyte`, … (`.gz`) | MNIST and its kin |
 //! | `train_x.npy`, `train_y.npy`, `test_x.npy`, `test_y.npy` | arrays `[N, …]`, or `[T, N, …]` |
+//! | `train/<class>/*.jpg`, `val/<class>/*.jpg` | image files |
+//! | `Train/<digit>/*.bin`, `Test/<digit>/*.bin` | N-MNIST |
+//! | `trials_to_train.txt`, `*.aedat`, `*_labels.csv` | DVS128 Gesture |
+//! | `<class>/*.aedat` | CIFAR10-DVS |
+//! | `shd_train.h5`, `ssc_train.h5`, … | Heidelberg digits, Speech Commands |
+//! | `train/<class>/*.npz`, `<class>/*.npz` | SpikingJelly's caches of frames or events |
+//!
+//! Small sets are held in memory, the others read a sample's file when it is asked for.
 
 mod arrays;
 mod cifar;
+mod detect;
 mod digits;
+mod events;
+mod folders;
 mod idx;
+mod images;
+mod inspect;
+mod samples;
+mod split;
 
 pub(crate) use arrays::samples_first;
+pub use inspect::{Report, SplitReport, inspect, sheet};
+pub use split::Split;
 
 use crate::Error;
+use crate::augment::{Grid, Pipeline};
+use detect::Format;
+use samples::{Opened, Part};
+use snnc_plan::{Augment, SplitBy};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Labelled samples of one shape.
 #[derive(Clone, Debug)]
@@ -31,10 +53,12 @@ pub struct Dataset {
     pub train: Split,
     /// What is never trained on.
     pub test: Split,
+    /// What it is, for people.
+    pub about: About,
 }
 
 impl Dataset {
-    /// The same images with values from 0 to 1, as encoders take them; arrays of real numbers stay as they are.
+    /// The same samples without normalisation, bytes from 0 to 1, as encoders take them.
     pub fn unnormalised(mut self) -> Dataset {
         self.train.unnormalise();
         self.test.unnormalise();
@@ -42,133 +66,88 @@ impl Dataset {
     }
 }
 
-/// A part of a data set.
-#[derive(Clone, Debug)]
-pub struct Split {
-    values: Values,
-    labels: Vec<i32>,
-    len: usize,
+/// A data set in words.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct About {
+    /// The format.
+    pub format: &'static str,
+    /// Names of the classes, where the files tell them; else empty.
+    pub classes: Vec<String>,
+    /// What else to know: how it is split, how events become frames.
+    pub notes: Vec<String>,
 }
 
-#[derive(Clone, Debug)]
-enum Values {
-    /// Bytes, and for each plane of a sample the real number that a byte stands for; the largest byte.
-    Bytes { data: Vec<u8>, tables: Vec<[f32; 256]>, most: Vec<f64> },
-    /// Real numbers as they are.
-    Floats(Vec<f32>),
+/// What samples shall be like.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Request {
+    /// The shape of the network's input, its time axis first if it has one; the data's own where it is `None`.
+    pub shape: Option<Vec<usize>>,
+    /// Whether the input is spikes: counts of events become 0 or 1.
+    pub spikes: bool,
+    /// Frames that events become where no shape is asked for.
+    pub frames: Option<usize>,
+    /// How samples are varied and made ready.
+    pub augment: Vec<Augment>,
 }
 
-impl Split {
-    /// Bytes with one normalisation (scale, mean, deviation) per plane: `(v / scale − mean) / deviation`.
-    fn of_bytes(data: Vec<u8>, labels: Vec<i32>, sample: usize, planes: &[(f64, f64, f64)]) -> Split {
-        let table = |&(scale, mean, deviation): &(f64, f64, f64)| {
-            std::array::from_fn(|v| ((v as f64 / scale - mean) / deviation) as f32)
-        };
-        Split {
-            values: Values::Bytes {
-                data,
-                tables: planes.iter().map(table).collect(),
-                most: planes.iter().map(|plane| plane.0).collect(),
-            },
-            labels,
-            len: sample,
-        }
-    }
-
-    /// From now on bytes stand for numbers from 0 to 1.
-    fn unnormalise(&mut self) {
-        match &mut self.values {
-            Values::Bytes { tables, most, .. } => {
-                for (table, &most) in tables.iter_mut().zip(&*most) {
-                    *table = std::array::from_fn(|v| (v as f64 / most) as f32);
-                }
-            }
-            Values::Floats(_) => {}
-        }
-    }
-
-    /// Number of samples.
-    pub fn len(&self) -> usize {
-        self.labels.len()
-    }
-
-    /// Whether there are no samples.
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
-    }
-
-    /// The class of each sample.
-    pub fn labels(&self) -> &[i32] {
-        &self.labels
-    }
-
-    /// Writes sample `index`, normalised.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] where there is no such sample or `to` has another size.
-    pub fn write_sample(&self, index: usize, to: &mut [f32]) -> Result<(), Error> {
-        if index >= self.len() || to.len() != self.len {
-            return Err(Error::Internal(format!("sample {index} does not fill {} values", to.len())));
-        }
-        let range = index * self.len..(index + 1) * self.len;
-        match &self.values {
-            Values::Floats(data) => to.copy_from_slice(&data[range]),
-            Values::Bytes { data, tables, most: _ } => {
-                let plane = (self.len / tables.len().max(1)).max(1);
-                for ((to, from), table) in to.chunks_mut(plane).zip(data[range].chunks(plane)).zip(tables) {
-                    to.iter_mut().zip(from).for_each(|(to, &v)| *to = table[usize::from(v)]);
-                }
-            }
-        }
-        Ok(())
+impl Request {
+    /// How events are divided.
+    fn split_by(&self) -> SplitBy {
+        let by =
+            self.augment.iter().find_map(|op| if let Augment::Frames(by) = op { Some(*by) } else { None });
+        by.unwrap_or_default()
     }
 }
 
-/// Opens the built-in data set `digits`, or the data set in a folder, whose format its files tell.
+/// Opens a data set as it is.
 ///
 /// # Errors
-/// [`Error::Data`] that names the file, the byte and what would help; [`Error::Io`].
+/// As [`open_for`].
 pub fn open(name_or_folder: &str) -> Result<Dataset, Error> {
+    open_for(name_or_folder, &Request::default())
+}
+
+/// Opens the built-in data set `digits`, or the data set in a folder, for a network. Only image files and events take
+/// the shape that is asked for; the others keep their own.
+///
+/// # Errors
+/// [`Error::Data`] that names the file, the byte and what would help; [`Error::Io`]; [`Error::User`] where the data
+/// cannot become what is asked for.
+pub fn open_for(name_or_folder: &str, request: &Request) -> Result<Dataset, Error> {
     if name_or_folder == "digits" {
-        return digits::open();
+        return ready(digits::open()?, request);
     }
     let folder = Path::new(name_or_folder);
     if !folder.is_dir() {
         let what =
             if folder.exists() { "is a file, not a folder" } else { "is neither built in nor a folder" };
-        let help = "give `digits`, or the path of a folder with CIFAR-10, CIFAR-100, MNIST or .npy files";
+        let help = "give `digits`, or the path of a folder with a data set (docs/data.md lists the formats)";
         return Err(Error::Data(format!("data set `{name_or_folder}` {what}\n  help: {help}")));
     }
-    let has = |file: &str| folder.join(file).exists();
-    if has("test_batch.bin") || has("data_batch_1.bin") {
-        cifar::open10(folder)
-    } else if has("train.bin") || has("test.bin") {
-        cifar::open100(folder)
-    } else if has("train_x.npy") {
-        arrays::open(folder)
-    } else if idx::is_here(folder) {
-        idx::open(folder)
-    } else {
-        Err(unknown(folder, &has))
-    }
+    let opened = match detect::format(folder)? {
+        Format::Cifar10 => cifar::open10(folder),
+        Format::Cifar100 => cifar::open100(folder),
+        Format::Arrays => arrays::open(folder),
+        Format::Mnist => idx::open(folder),
+        Format::Images => images::open(folder, request),
+        Format::NMnist => events::nmnist(folder, request),
+        Format::Gesture => events::gesture(folder, request),
+        Format::Cifar10Dvs => events::cifar10_dvs(folder, request),
+        Format::Heidelberg => events::heidelberg(folder, request),
+        Format::Caches => events::caches(folder, request),
+    };
+    ready(opened?, request)
 }
 
-fn unknown(folder: &Path, has: &dyn Fn(&str) -> bool) -> Error {
-    let help = match ["cifar-10-batches-bin", "cifar-100-binary", "MNIST/raw", "raw"]
-        .into_iter()
-        .find(|f| has(f))
-    {
-        Some(inner) => format!("give `{}`", folder.join(inner).display()),
-        None if has("data_batch_1") || has("train") => {
-            "these may be the Python version's files: download the binary version of CIFAR".to_string()
-        }
-        None => {
-            "expected data_batch_1.bin (CIFAR-10), train.bin (CIFAR-100), train-images-idx3-ubyte (MNIST) \
-                 or train_x.npy"
-                .to_string()
-        }
-    };
-    Error::Data(format!("{} holds no data set that is known\n  help: {help}", folder.display()))
+/// Puts the operations before the samples.
+fn ready(opened: Opened, request: &Request) -> Result<Dataset, Error> {
+    let Opened { name, shape, classes, content, norm, train, test, about } = opened;
+    let grid = Grid::of(&shape);
+    let channels = if shape.len() > 2 { shape[shape.len() - 3] } else { 1 };
+    let pipeline = Arc::new(Pipeline::new(&request.augment, &name, content, &norm, channels)?);
+    let len = shape.iter().product();
+    let split = |part: Part| Split::new(part, len, grid, &pipeline);
+    Ok(Dataset { train: split(train), test: split(test), name, shape, classes, about })
 }
 
 /// The whole of a file.
@@ -180,6 +159,12 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
         }
         _ => Error::io(path, "read", e),
     })
+}
+
+/// The name of a folder, for a data set that has no other.
+fn name_of(folder: &Path) -> String {
+    let name = folder.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_owned()));
+    name.map_or("data".to_string(), |name| name.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]
@@ -196,6 +181,47 @@ mod tests {
         assert!(message(&path).contains("no data set that is known"));
         std::fs::create_dir(folder.file("raw")).map_err(|e| Error::io(folder.path(), "create", e))?;
         assert!(message(&path).contains("raw`"));
+        folder.write("train.bin", b"")?;
+        folder.write("train_x.npy", b"")?;
+        let text = message(&path);
+        assert!(
+            text.contains("more than one data set: CIFAR-100 (train.bin), arrays (train_x.npy)"),
+            "{text}"
+        );
         Ok(())
+    }
+
+    #[test]
+    fn a_list_changes_training_samples_alone() -> Result<(), Error> {
+        let augment = vec![Augment::PadCrop { pixels: 2 }, Augment::Flip { p: 0.5 }];
+        let (plain, varied) =
+            (open("digits")?, open_for("digits", &Request { augment, ..Request::default() })?);
+        let mut samples = [[0.0; 64]; 4];
+        plain.train.write_sample(3, &mut samples[0])?;
+        varied.train.write_sample(3, &mut samples[1])?;
+        assert_eq!(samples[0], samples[1]);
+        varied.train.write_varied(3, 7, 0, &mut samples[2])?;
+        varied.train.write_varied(3, 7, 1, &mut samples[3])?;
+        assert!(samples[2] != samples[0] || samples[3] != samples[0]);
+        let again = samples[3];
+        varied.train.write_varied(3, 7, 1, &mut samples[3])?;
+        assert_eq!(samples[3], again);
+        let sorted = |mut image: [f32; 64]| {
+            image.sort_by(f32::total_cmp);
+            image
+        };
+        assert!(sorted(samples[3])[63] <= sorted(samples[0])[63]);
+        Ok(())
+    }
+
+    #[test]
+    fn operations_that_do_not_fit_are_refused() {
+        let refuse = |augment| {
+            let request = Request { augment: vec![augment], ..Request::default() };
+            open_for("digits", &request).map_or_else(|e| e.to_string(), |_| String::new())
+        };
+        assert!(refuse(Augment::ColorJitter { strength: 0.5 }).contains("images of few grey levels"));
+        let imagenet = Augment::Normalize(snnc_plan::Normalization::ImageNet);
+        assert!(refuse(imagenet).contains("constants for 3 channels, data set digits has 1"));
     }
 }

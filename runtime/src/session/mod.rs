@@ -1,5 +1,6 @@
 //! A plan with its memory and threads: set parameters and inputs, run, read results.
 
+mod inspect;
 mod needs;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ use crate::metrics::FiringRates;
 use crate::profile::{self, Phase, StepTime};
 use crate::workers::{Workers, threads_or_all};
 use crate::{Error, call};
+use inspect::Watch;
 use needs::{check, needs, refuse_too_large};
 use rayon::prelude::*;
 use snnc_plan::{BufferId, Executable, InputSpec, ParamSpec, Plan, PlanMode, Step, Tap};
@@ -32,6 +34,7 @@ pub struct Session {
     ones: Vec<u64>,
     seen: Vec<u64>,
     times: Option<Vec<StepTime>>,
+    watch: Option<Watch>,
     draws: Draws,
 }
 
@@ -65,6 +68,7 @@ impl Session {
             ones: vec![0; probes],
             seen: vec![0; probes],
             times: None,
+            watch: None,
             draws: Draws::evaluation(),
             exe,
         })
@@ -181,23 +185,6 @@ impl Session {
         })
     }
 
-    /// The norm of all gradients together: the root of the sum of their squares, in a fixed order.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] for a broken plan.
-    pub fn grad_norm(&self) -> Result<f64, Error> {
-        let mut total = 0.0;
-        for spec in self.exe.plan.params.iter().filter(|spec| spec.role.is_trained()) {
-            let Some(grad) = spec.grad else { continue };
-            let values = self.values(grad, spec.len())?;
-            let square = |part: &[f32]| part.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>();
-            let parts: Vec<f64> =
-                self.workers.install(|| Ok(values.par_chunks(1 << 14).map(square).collect()))?;
-            total += parts.iter().sum::<f64>();
-        }
-        Ok(total.sqrt())
-    }
-
     /// Moves the running statistics to the values that the last forward pass left.
     ///
     /// # Errors
@@ -257,7 +244,7 @@ impl Session {
         let values = &mut self.sample[..len];
         for (slot, &sample) in samples.iter().enumerate() {
             fill(sample, values)?;
-            check_sample(input, sample, values)?;
+            check_sample(input, "sample", sample, values)?;
             if let Some(encoder) = input.encoder {
                 encode(encoder, values, (self.draws, sample), to, |t| (t * count + slot) * part);
                 continue;
@@ -305,6 +292,9 @@ impl Session {
         self.run(Phase::Forward)?;
         for (seen, probe) in self.seen.iter_mut().zip(&self.exe.plan.probes) {
             *seen += (probe.neurons * probe.steps * self.batch) as u64;
+        }
+        if let Some(watch) = &mut self.watch {
+            watch.add_samples(self.batch);
         }
         Ok(())
     }
@@ -396,11 +386,11 @@ impl Session {
             workers: &self.workers,
             batch: self.batch,
         };
-        let (exe, ones, times) = (&self.exe, &mut self.ones, &mut self.times);
+        let (exe, ones, times, watch) = (&self.exe, &mut self.ones, &mut self.times, &mut self.watch);
         self.workers.install(|| {
             for (at, step) in steps.iter().enumerate() {
                 let start = times.is_some().then(Instant::now);
-                run_step(exe, step, &mut context, ones)?;
+                run_step(exe, step, &mut context, ones, watch)?;
                 if let (Some(start), Some(row)) = (start, times.as_mut().and_then(|t| t.get_mut(before + at)))
                 {
                     row.calls += 1;
@@ -412,28 +402,38 @@ impl Session {
     }
 }
 
-fn run_step(exe: &Executable, step: &Step, context: &mut Context<'_>, ones: &mut [u64]) -> Result<(), Error> {
+fn run_step(
+    exe: &Executable,
+    step: &Step,
+    context: &mut Context<'_>,
+    ones: &mut [u64],
+    watch: &mut Option<Watch>,
+) -> Result<(), Error> {
     match step {
         Step::Kernel(kernel) => call::run(exe, kernel, context),
         Step::Dense { op, .. } => dense::run(op, context),
         Step::Count { probe, buffer } => {
             let spec = &context.plan.probes[*probe];
             let words = context.arena.words(context.span(*buffer))?;
-            let words = words.get(..spec.words * spec.steps * context.batch);
             let short = || Error::Internal(format!("the spikes of `{}` do not fill their words", spec.layer));
+            let words = words.get(..spec.words * spec.steps * context.batch).ok_or_else(short)?;
+            if let Some(watch) = watch {
+                watch.count(*probe, words, spec.words);
+            }
             let count = |part: &[u64]| part.iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
-            ones[*probe] += words.ok_or_else(short)?.par_chunks(1 << 14).map(count).sum::<u64>();
+            ones[*probe] += words.par_chunks(1 << 14).map(count).sum::<u64>();
             Ok(())
         }
     }
 }
 
-fn check_sample(input: &InputSpec, sample: usize, values: &[f32]) -> Result<(), Error> {
+/// Whether a sample's values are what an input takes; in messages it is called `what` number `sample`.
+pub fn check_sample(input: &InputSpec, what: &str, sample: usize, values: &[f32]) -> Result<(), Error> {
     let valid = |v: &f32| if input.spikes { *v == 0.0 || *v == 1.0 } else { v.is_finite() };
     let rule = if input.spikes { "spikes are 0 or 1" } else { "values must be finite" };
     match values.iter().find(|v| !valid(v)) {
         Some(bad) => {
-            Err(Error::Data(format!("sample {sample} of input `{}` holds {bad}: {rule}", input.name)))
+            Err(Error::Data(format!("{what} {sample} of input `{}` holds {bad}: {rule}", input.name)))
         }
         None => Ok(()),
     }

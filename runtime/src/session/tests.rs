@@ -194,3 +194,64 @@ fn evaluation_does_not_depend_on_the_batch() -> Result<(), Error> {
     assert!((0.2..0.5).contains(&found[0].2.0[0].1));
     Ok(())
 }
+
+/// A session of the linear classifier with a batch of digits.
+fn digits(weight: f32) -> Result<Session, Error> {
+    let mut session = Session::new(linear_model().train, 32, 2)?;
+    initialise(&mut session, 0)?;
+    session.set_param("fc.weight", &[weight; 640])?;
+    let data = crate::data::open("digits")?.train;
+    session.forget()?;
+    session.set_inputs(32, |slot, to| data.write_sample(slot, to))?;
+    session.set_labels(&data.labels()[..32])?;
+    Ok(session)
+}
+
+#[test]
+fn the_first_layer_that_is_not_finite_is_named() -> Result<(), Error> {
+    assert_eq!(digits(0.1)?.first_not_finite(true)?, None);
+    assert_eq!(digits(f32::INFINITY)?.first_not_finite(true)?.as_deref(), Some("parameter `fc.weight`"));
+    assert_eq!(digits(1e38)?.first_not_finite(false)?.as_deref(), Some("layer `fc`"));
+    // What an earlier step left does not hide it.
+    let mut session = digits(1e38)?;
+    session.run_forward()?;
+    session.forget()?;
+    let data = crate::data::open("digits")?.train;
+    session.set_inputs(32, |slot, to| data.write_sample(slot, to))?;
+    assert_eq!(session.first_not_finite(false)?.as_deref(), Some("layer `fc`"));
+    Ok(())
+}
+
+#[test]
+fn single_neurons_fire_as_often_as_their_layer() -> Result<(), Error> {
+    let mut session = digits(0.1)?;
+    session.watch_neurons(true);
+    session.reset_rates();
+    session.run_forward()?;
+    session.run_forward()?;
+    let (spread, rate) = (session.neuron_rates(), session.mean_rate());
+    let [(layer, spread)] = spread.as_slice() else { panic!("one layer") };
+    assert_eq!((layer.as_str(), spread.num), ("bright", 64.0));
+    assert!(rate.is_some_and(|rate| (rate - spread.sum / 64.0).abs() < 1e-12 && rate > 0.1));
+    // Pixels in the corners are never bright; none is in every image.
+    assert!(spread.counts[0] > 4.0 && spread.range.0 == 0.0 && spread.range.1 < 1.0, "{spread:?}");
+    session.watch_neurons(false);
+    assert!(session.neuron_rates().is_empty());
+    Ok(())
+}
+
+#[test]
+fn norms_of_gradients_are_those_of_their_values() -> Result<(), Error> {
+    let mut session = digits(0.1)?;
+    session.run_forward()?;
+    session.run_backward()?;
+    let (norms, all) = session.grad_norms()?;
+    let norm = |name: &str| -> Result<f64, Error> {
+        Ok(session.grad(name)?.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt())
+    };
+    for (found, expected) in norms.iter().zip([norm("fc.weight")?, norm("fc.bias")?]) {
+        assert!((found - expected).abs() < 1e-12 && expected > 0.0);
+    }
+    assert!((all - norms[0].hypot(norms[1])).abs() < 1e-12);
+    Ok(())
+}

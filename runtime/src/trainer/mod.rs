@@ -1,96 +1,48 @@
 //! Trains a model: epochs of shuffled batches, an evaluation after each, checkpoints and records in a run folder.
 //!
 //! ```text
-//! runs/net/config.json          what was asked for
-//!          metrics.jsonl        one line per epoch
-//!          last.safetensors     parameters and optimiser after the last epoch: what a run resumes from
-//!          best.safetensors     parameters (averaged ones, where asked for) with the best test accuracy
+//! begin ─▶ epoch: step, step, … ─▶ evaluation ─▶ record, checkpoint ─▶ next epoch
+//!             │ stop, faulty sample
+//!             └─▶ last.safetensors with the step reached: what a resumed run goes on from
 //! ```
 //!
-//! Invariant: a run is the same, bit for bit, for any number of threads, and whether or not it was resumed.
+//! Invariant: a run is the same, bit for bit, for any number of threads, and wherever it was stopped and resumed.
 
+mod estimate;
+mod folder;
+mod options;
+mod state;
 #[cfg(test)]
 mod tests;
 
-use crate::checkpoint::{self, Tensor};
+pub use estimate::{Budget, DryRun, dry_run};
+pub use folder::read_records;
+pub use options::{TrainOptions, TrainReport};
+
 use crate::data::Dataset;
 use crate::encode::Draws;
 use crate::evaluate::{Evaluation, evaluate};
-use crate::metrics::{EpochRecord, Tally};
-use crate::optim::{Average, Decay, LearningRate, Pace, Rule};
+use crate::health::Health;
+use crate::loader::{self, Batch, Batches, Source, with_batches};
+use crate::metrics::{EpochRecord, Pulse, Times};
+use crate::optim::{Average, LearningRate, Pace, Rule};
 use crate::progress::Progress;
 use crate::rng::{Purpose, Rng};
-use crate::{Error, Session, initialise};
-use serde::Serialize;
-use serde_json::{Value, json};
-use snnc_plan::{Optimizer, ParamSpec, PlanMode, Recipe};
-use std::path::{Path, PathBuf};
+use crate::{Error, Session, memory};
+use folder::RunFolder;
+use options::check;
+use serde_json::json;
+use snnc_plan::Plan;
+use state::State;
 use std::time::Instant;
-
-/// The suffix of a parameter's average in a checkpoint.
-const AVERAGE: &str = ".average";
-
-/// What to train, beyond the model and the data.
-#[derive(Clone, Debug)]
-pub struct TrainOptions {
-    /// The model's recipe: optimiser, schedule, epochs, batch; change its fields to override it.
-    pub recipe: Recipe,
-    /// Which parameters decay.
-    pub decay: Decay,
-    /// The seed of first values and of the samples' order.
-    pub seed: u64,
-    /// Train on the first so many samples only.
-    pub limit: Option<usize>,
-    /// Test on the first so many samples only.
-    pub test_limit: Option<usize>,
-    /// The run folder; without it nothing is written.
-    pub out: Option<PathBuf>,
-    /// A checkpoint to take first parameters from, instead of random ones.
-    pub from: Option<PathBuf>,
-    /// A run's `last.safetensors` to go on from.
-    pub resume: Option<PathBuf>,
-}
-
-impl TrainOptions {
-    /// What a recipe asks for, with seed 0 and nothing written.
-    pub fn of(recipe: &Recipe) -> TrainOptions {
-        TrainOptions {
-            recipe: recipe.clone(),
-            decay: recipe.decay,
-            seed: 0,
-            limit: None,
-            test_limit: None,
-            out: None,
-            from: None,
-            resume: None,
-        }
-    }
-}
-
-/// How a training run ended.
-#[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct TrainReport {
-    /// The evaluation after the last epoch.
-    #[serde(flatten)]
-    pub last: Evaluation,
-    /// Epochs that are done, those before a resumption included.
-    pub epochs: usize,
-    /// The best test accuracy of an epoch, 0 to 1.
-    pub best_accuracy: f64,
-    /// Bytes of both sessions and of the optimiser, at most.
-    pub train_peak_bytes: u64,
-    /// Training samples per second over the epochs of this call, evaluation excluded.
-    pub train_images_per_second: f64,
-    /// The epochs of this call.
-    pub history: Vec<EpochRecord>,
-}
 
 /// Trains. `train` and `infer` are sessions of the same model; afterwards both hold the last parameters, `infer` their
 /// averages where the recipe asks for them.
 ///
 /// # Errors
-/// [`Error::User`] where model, data and options do not fit; [`Error::Diverged`] for a loss that is not finite (the
-/// last checkpoint stays); [`Error::Interrupted`]; errors of files.
+/// [`Error::User`] where model, data and options do not fit; [`Error::Diverged`] for a loss or gradient that is not
+/// finite (the last checkpoint stays); [`Error::Interrupted`] and faulty samples, after which the run folder's last
+/// checkpoint is of the last step; errors of files.
 pub fn train(
     train: &mut Session,
     infer: &mut Session,
@@ -99,44 +51,28 @@ pub fn train(
     progress: &mut dyn Progress,
 ) -> Result<TrainReport, Error> {
     check(train, infer, data, options)?;
-    let params = train.plan().params.len();
-    let rule = Rule::new(options.recipe.optimizer, options.decay, params);
-    let average = options.recipe.ema.map(|decay| Average::new(decay, params));
-    let mut run = Run { train, infer, data, options, rule, average, done: 0, best: f64::NEG_INFINITY };
-    run.begin()?;
-    let (mut history, mut last, mut seen, mut seconds) = (Vec::new(), None, 0, 0.0);
-    for epoch in run.done..options.recipe.epochs {
-        let start = Instant::now();
-        let tally = run.epoch(epoch, progress)?;
-        let training = start.elapsed().as_secs_f64().max(1e-9);
-        run.hand_over()?;
-        let evaluation = evaluate(run.infer, &data.test, options.test_limit, progress)?;
-        let record = run.record(epoch, &tally, training, &evaluation, start);
-        run.save(&record)?;
-        progress.epoch(&record, options.recipe.epochs);
-        seen += tally.samples;
-        seconds += training;
-        history.push(record);
-        last = Some(evaluation);
+    let mut run = Run::begin(train, infer, data, options)?;
+    let result = run.epochs(progress);
+    if let Err(Error::Interrupted | Error::Data(_) | Error::Io { action: "read", .. }) = &result {
+        // Between two steps all is as it should be.
+        run.save_last()?;
     }
-    let last = match last {
+    if let (Err(error), Some(folder)) = (&result, &mut run.folder) {
+        // The error itself is what to tell.
+        let _ = folder.log(
+            "stop",
+            json!({"epoch": run.state.epoch, "step": run.state.step, "text": error.to_string()}),
+        );
+    }
+    progress.end();
+    let last = match result? {
         Some(last) => last,
         None => {
             run.hand_over()?;
             evaluate(run.infer, &data.test, options.test_limit, progress)?
         }
     };
-    let parameters = run.train.plan().parameters();
-    let averages = if run.average.is_some() { parameters * 4 } else { 0 };
-    let optimizer = Rule::bytes(options.recipe.optimizer, parameters) + averages;
-    Ok(TrainReport {
-        best_accuracy: run.best.max(last.test_accuracy),
-        last,
-        epochs: run.done,
-        train_peak_bytes: run.train.peak_bytes() + run.infer.peak_bytes() + optimizer,
-        train_images_per_second: if seconds > 0.0 { seen as f64 / seconds } else { 0.0 },
-        history,
-    })
+    run.report(last)
 }
 
 /// A run under way.
@@ -147,108 +83,120 @@ struct Run<'a> {
     options: &'a TrainOptions,
     rule: Rule,
     average: Option<Average>,
-    done: usize,
-    best: f64,
+    state: State,
+    folder: Option<RunFolder>,
+    fingerprint: String,
+    health: Health,
+    history: Vec<EpochRecord>,
+    warnings: Vec<String>,
+    saved: Instant,
 }
 
 impl Run<'_> {
-    /// First parameters, or those of an earlier run; the run folder.
-    fn begin(&mut self) -> Result<(), Error> {
-        match (&self.options.resume, &self.options.from) {
-            (Some(path), _) => self.resume(path)?,
-            (None, Some(path)) => checkpoint::load(path, self.train).map(|_| ())?,
-            (None, None) => initialise(self.train, self.options.seed)?,
-        }
-        let Some(out) = &self.options.out else { return Ok(()) };
-        std::fs::create_dir_all(out).map_err(|e| Error::io(out, "create", e))?;
-        let metrics = out.join("metrics.jsonl");
-        let kept = match std::fs::read_to_string(&metrics) {
-            Ok(_) if self.options.resume.is_none() => {
-                let help = "give another folder, or resume it";
-                return Err(Error::User(format!("{} already holds a run\n  help: {help}", out.display())));
-            }
-            Ok(text) => text.lines().take(self.done).map(|line| format!("{line}\n")).collect(),
-            Err(_) => String::new(),
-        };
-        checkpoint::write_atomically(&metrics, kept.as_bytes())?;
-        let config = format!("{:#}\n", self.config());
-        checkpoint::write_atomically(&out.join("config.json"), config.as_bytes())
-    }
-
-    fn resume(&mut self, path: &Path) -> Result<(), Error> {
-        let metadata = checkpoint::load(path, self.train)?;
-        let (epoch, seed) = (metadata["epoch"].as_u64(), metadata["seed"].as_u64());
-        let (Some(epoch), Some(seed)) = (epoch, seed) else {
-            return Err(Error::Data(format!("{} is not the last checkpoint of a run", path.display())));
-        };
-        if seed != self.options.seed {
-            let help = format!("resume it with seed {seed}");
-            return Err(Error::User(format!(
-                "{} is of a run with another seed\n  help: {help}",
-                path.display()
-            )));
-        }
-        (self.done, self.best) =
-            (epoch as usize, metadata["best_accuracy"].as_f64().unwrap_or(f64::NEG_INFINITY));
-        self.rule.set_steps(metadata["steps"].as_u64().unwrap_or(0));
-        let mut states = checkpoint::load_directions(path)?;
-        let bad = |what: &str| Error::Data(format!("{}: the optimiser's state of {what}", path.display()));
-        for (index, spec) in self.train.plan().params.iter().enumerate() {
-            let mut take = |suffix: &str| match states.remove(&format!("{}{suffix}", spec.name)) {
-                Some(values) if values.len() != spec.len() => Err(bad(&spec.name)),
-                found => Ok(found),
+    /// Trains the epochs that are left, and gives the last evaluation.
+    fn epochs(&mut self, progress: &mut dyn Progress) -> Result<Option<Evaluation>, Error> {
+        let (mut last, first) = (None, self.state.epoch);
+        while self.state.epoch < self.options.recipe.epochs {
+            let start = Instant::now();
+            let (samples, times) = self.epoch(progress)?;
+            let training = start.elapsed().as_secs_f64().max(1e-9);
+            self.hand_over()?;
+            let test = evaluate(self.infer, &self.data.test, self.options.test_limit, progress)?;
+            let record = EpochRecord {
+                images_per_second: samples as f64 / training,
+                seconds: start.elapsed().as_secs_f64(),
+                times,
+                ..self.record(&test)
             };
-            let kept = self.rule.kept().iter().map(|suffix| take(suffix)).collect::<Result<Vec<_>, _>>()?;
-            if let Some(state) = kept.into_iter().collect() {
-                self.rule.set_state(index, state)?;
-            }
-            if let (Some(average), Some(values)) = (&mut self.average, take(AVERAGE)?) {
-                average.set(index, values)?;
-            }
-        }
-        match states.keys().min() {
-            Some(name) => Err(bad(&format!("`{name}` belongs to another recipe"))),
-            None => Ok(()),
-        }
-    }
-
-    /// Trains on all samples once, in an order of the epoch's own; the last batch may be smaller.
-    fn epoch(&mut self, epoch: usize, progress: &mut dyn Progress) -> Result<Tally, Error> {
-        let split = &self.data.train;
-        let samples = self.options.limit.unwrap_or(usize::MAX).min(split.len());
-        let order = Rng::new(self.options.seed, Purpose::Shuffle, epoch as u64).permutation(samples);
-        let lr = LearningRate::of(&self.options.recipe).at(epoch) as f32;
-        self.train.set_draws(Draws::training(self.options.seed, epoch));
-        let mut tally = Tally::default();
-        progress.begin(&format!("epoch {}/{}", epoch + 1, self.options.recipe.epochs), samples);
-        for (step, batch) in order.chunks(self.options.recipe.batch).enumerate() {
-            let labels: Vec<i32> = batch.iter().map(|&i| split.labels()[i]).collect();
-            self.train.set_samples(batch, |sample, to| split.write_sample(sample, to))?;
-            self.train.set_labels(&labels)?;
-            self.train.run_forward()?;
-            let loss = self.train.loss()?;
-            if !loss.is_finite() {
-                return Err(self.diverged(loss, epoch, step));
-            }
-            tally.add(self.train.logits()?, &labels, f64::from(loss));
-            self.train.apply_updates()?;
-            self.train.run_backward()?;
-            self.descend(lr)?;
-            progress.advance(&tally);
-            if progress.stopped() {
+            self.finish(record, &test, progress)?;
+            last = Some(test);
+            let stop = self.options.stop_after.is_some_and(|after| self.state.epoch - first >= after);
+            if stop && self.state.epoch < self.options.recipe.epochs {
                 return Err(Error::Interrupted);
             }
         }
+        Ok(last)
+    }
+
+    /// Trains on the samples that the epoch has left, in an order of its own; the last batch may be smaller. Gives the
+    /// number of samples and where the time went.
+    fn epoch(&mut self, progress: &mut dyn Progress) -> Result<(usize, Times), Error> {
+        let split = &self.data.train;
+        let (epoch, batch) = (self.state.epoch, self.options.recipe.batch);
+        let samples = self.options.samples(split.len());
+        let order = Rng::new(self.options.seed, Purpose::Shuffle, epoch as u64).permutation(samples);
+        let done = (self.state.step * batch).min(samples);
+        let seed = self.options.seed;
+        let write = |index: usize, to: &mut [f32]| split.write_varied(index, seed, epoch, to);
+        let source = Source {
+            write: &write,
+            labels: split.labels(),
+            what: "training sample",
+            input: self.train.plan().inputs[0].clone(),
+            order: &order[done..],
+            batch,
+            loaders: loader::loaders(self.train.threads()),
+        };
+        self.train.set_draws(Draws::training(self.options.seed, epoch));
+        self.train.reset_rates();
+        progress.begin(&format!("epoch {}/{}", epoch + 1, self.options.recipe.epochs), samples);
+        progress.skip(done);
+        let times = with_batches(&source, |batches| self.steps(batches, progress))?;
         progress.end();
-        Ok(tally)
+        Ok((samples - done, times))
+    }
+
+    fn steps(&mut self, mut batches: Batches, progress: &mut dyn Progress) -> Result<Times, Error> {
+        let (mut times, rate) =
+            (Times::default(), LearningRate::of(&self.options.recipe).at(self.state.epoch));
+        loop {
+            let start = Instant::now();
+            let Some(batch) = batches.next() else { return Ok(times) };
+            let batch = batch?;
+            self.step(&batch, rate as f32, start, &mut times)?;
+            let (tally, firing_rate) = (self.state.tally, self.train.mean_rate());
+            progress.advance(&Pulse { tally, lr: Some(rate), firing_rate, times });
+            if progress.stopped() {
+                return Err(Error::Interrupted);
+            }
+            if self.saved.elapsed() >= self.options.save_pause {
+                self.save_last()?;
+            }
+        }
+    }
+
+    /// One step: forward, backward, update; `start` is when its batch was asked for.
+    fn step(&mut self, batch: &Batch, lr: f32, start: Instant, times: &mut Times) -> Result<(), Error> {
+        let mut lap = Lap(start);
+        set_batch(self.train, batch)?;
+        times.data += lap.seconds();
+        self.train.run_forward()?;
+        let loss = self.train.loss()?;
+        if !loss.is_finite() {
+            return Err(self.diverged(&format!("the loss is {loss}"), batch, false));
+        }
+        let mut tally = self.state.tally;
+        tally.add(self.train.logits()?, &batch.labels, f64::from(loss));
+        self.train.apply_updates()?;
+        times.forward += lap.seconds();
+        self.train.run_backward()?;
+        times.backward += lap.seconds();
+        let (norms, norm) = self.train.grad_norms()?;
+        if !norm.is_finite() {
+            return Err(self.diverged("a gradient is not finite", batch, true));
+        }
+        self.health.step(&norms);
+        let clip = |most| Pace::clipped(lr, norm, most);
+        self.descend(self.options.recipe.clip_norm.map_or(Pace { lr, clip: 1.0 }, clip))?;
+        times.update += lap.seconds();
+        self.state.tally = tally;
+        self.state.grad_norm += norm;
+        self.state.step += 1;
+        Ok(())
     }
 
     /// Moves all parameters, and their averages.
-    fn descend(&mut self, lr: f32) -> Result<(), Error> {
-        let pace = match self.options.recipe.clip_norm {
-            Some(most) => Pace::clipped(lr, self.train.grad_norm()?, most),
-            None => Pace { lr, clip: 1.0 },
-        };
+    fn descend(&mut self, pace: Pace) -> Result<(), Error> {
         let (rule, average) = (&mut self.rule, &mut self.average);
         rule.begin_step();
         self.train.change_params(|index, spec, values, grad| {
@@ -269,32 +217,26 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn diverged(&self, loss: f32, epoch: usize, step: usize) -> Error {
-        let place = format!("epoch {}, step {}", epoch + 1, step + 1);
-        let kept = match &self.options.out {
-            Some(out) if self.done > 0 => {
-                format!(
-                    "\n  note: the last good parameters are in {}",
-                    out.join("last.safetensors").display()
-                )
-            }
-            Some(_) | None => String::new(),
+    /// What went wrong in the step under way, with the first layer that shows it.
+    fn diverged(&mut self, what: &str, batch: &Batch, backward: bool) -> Error {
+        let place = format!("epoch {}, step {}", self.state.epoch + 1, self.state.step + 1);
+        let again = (self.train.forget())
+            .and_then(|()| set_batch(self.train, batch))
+            .and_then(|()| self.train.first_not_finite(backward));
+        let layer = match again {
+            Ok(Some(layer)) => format!(": {layer} is the first with values that are not finite"),
+            Ok(None) | Err(_) => String::new(),
         };
-        let help = "lower the learning rate, or add epochs of warm-up";
-        Error::Diverged(format!("the loss is {loss} in {place}{kept}\n  help: {help}"))
+        let kept = self.folder.as_ref().map_or_else(String::new, |folder| {
+            format!("\n  note: the last good parameters are in {}", folder.last().display())
+        });
+        let help = "lower the learning rate, add epochs of warm-up, or clip gradients with `clip_norm`";
+        Error::Diverged(format!("{what} in {place}{layer}{kept}\n  help: {help}"))
     }
 
-    fn record(
-        &mut self,
-        epoch: usize,
-        tally: &Tally,
-        seconds: f64,
-        test: &Evaluation,
-        start: Instant,
-    ) -> EpochRecord {
-        let best = test.test_accuracy > self.best;
-        self.done = epoch + 1;
-        self.best = self.best.max(test.test_accuracy);
+    /// The record of the epoch that is over.
+    fn record(&self, test: &Evaluation) -> EpochRecord {
+        let State { epoch, step, tally, grad_norm, best_accuracy, .. } = self.state;
         EpochRecord {
             epoch: epoch + 1,
             lr: LearningRate::of(&self.options.recipe).at(epoch),
@@ -302,128 +244,84 @@ impl Run<'_> {
             train_accuracy: tally.accuracy(),
             test_loss: test.test_loss,
             test_accuracy: test.test_accuracy,
-            best,
-            images_per_second: tally.samples as f64 / seconds,
-            seconds: start.elapsed().as_secs_f64(),
+            test_top5: test.test_top5,
+            best: best_accuracy.is_none_or(|best| test.test_accuracy > best),
+            grad_norm: grad_norm / step.max(1) as f64,
+            resident_bytes: memory::resident(),
             firing_rates: test.firing_rates.clone(),
+            ..EpochRecord::default()
         }
     }
 
-    /// Checkpoints and the epoch's line.
-    fn save(&self, record: &EpochRecord) -> Result<(), Error> {
-        let Some(out) = &self.options.out else { return Ok(()) };
-        let states = self.states();
-        let metadata = json!({
-            "model": self.train.plan().name,
-            "epoch": record.epoch,
-            "steps": self.rule.steps(),
-            "seed": self.options.seed,
-            "test_accuracy": record.test_accuracy,
-            "best_accuracy": self.best,
-        });
-        checkpoint::save(&out.join("last.safetensors"), self.train, &states, &metadata)?;
+    /// Ends an epoch: checkpoints and records, of which the last checkpoint is what counts; then says so.
+    fn finish(
+        &mut self,
+        record: EpochRecord,
+        test: &Evaluation,
+        progress: &mut dyn Progress,
+    ) -> Result<(), Error> {
+        self.state.end_epoch(&record);
+        let trained = self.train.plan().params.iter().filter(|spec| spec.role.is_trained());
+        let names: Vec<&str> = trained.map(|spec| spec.name.as_str()).collect();
+        let warnings = self.health.epoch(&record, &self.train.firing_rates(), &names);
         if record.best {
-            checkpoint::save(&out.join("best.safetensors"), self.infer, &[], &metadata)?;
+            self.save_best()?;
         }
-        let path = out.join("metrics.jsonl");
-        let mut lines = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "read", e))?;
-        let line = serde_json::to_string(record).map_err(|e| Error::Internal(e.to_string()))?;
-        lines.push_str(&line);
-        lines.push('\n');
-        checkpoint::write_atomically(&path, lines.as_bytes())
+        if let Some(folder) = &mut self.folder {
+            folder.record(&record, &test.neuron_rates, &warnings)?;
+        }
+        self.save_last()?;
+        self.save_numbered()?;
+        progress.epoch(&record, self.options.recipe.epochs);
+        warnings.iter().for_each(|warning| progress.warn(warning));
+        self.warnings.extend(warnings);
+        self.history.push(record);
+        Ok(())
     }
 
-    /// What a run needs beside its parameters to go on: the optimiser's tensors and the averages.
-    fn states(&self) -> Vec<Tensor> {
-        let mut states = Vec::new();
-        let mut add = |spec: &ParamSpec, suffix: &str, data: &[f32]| {
-            let name = format!("{}{suffix}", spec.name);
-            states.push(Tensor { name, shape: spec.shape.clone(), data: data.to_vec() });
-        };
-        for (index, spec) in self.train.plan().params.iter().enumerate() {
-            let kept = self.rule.state(index).unwrap_or_default();
-            kept.into_iter().zip(self.rule.kept()).for_each(|(data, suffix)| add(spec, suffix, data));
-            if let Some(data) = self.average.as_ref().and_then(|average| average.get(index)) {
-                add(spec, AVERAGE, data);
-            }
-        }
-        states
-    }
-
-    /// What `config.json` says.
-    fn config(&self) -> Value {
-        let (plan, options, recipe) = (self.train.plan(), self.options, &self.options.recipe);
-        let text = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
-        json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "model": plan.name,
-            "timesteps": plan.timesteps,
-            "parameters": plan.parameters(),
-            "data": self.data.name,
-            "train_samples": options.limit.unwrap_or(usize::MAX).min(self.data.train.len()),
-            "test_samples": options.test_limit.unwrap_or(usize::MAX).min(self.data.test.len()),
-            "loss": recipe.loss,
-            "optimizer": optimizer_json(recipe.optimizer),
-            "clip_norm": recipe.clip_norm,
-            "ema": recipe.ema,
-            "decay": format!("{:?}", options.decay),
-            "schedule": format!("{:?}", recipe.schedule),
-            "warmup": recipe.warmup,
-            "epochs": recipe.epochs,
-            "batch": recipe.batch,
-            "seed": options.seed,
-            "from": text(&options.from),
-            "resume": text(&options.resume),
-            "threads": self.train.threads(),
-            "peak_bytes": self.train.peak_bytes() + self.infer.peak_bytes(),
+    fn report(self, last: Evaluation) -> Result<TrainReport, Error> {
+        let weigh = |value: fn(&EpochRecord) -> f64| self.history.iter().map(value).sum::<f64>();
+        let seen: f64 = self.history.iter().map(|r| r.images_per_second * training_seconds(r)).sum();
+        let seconds = weigh(training_seconds);
+        let budget = self.budget()?;
+        Ok(TrainReport {
+            best_accuracy: self.state.best_accuracy.map_or(last.test_accuracy, |b| b.max(last.test_accuracy)),
+            last,
+            epochs: self.state.epoch,
+            train_peak_bytes: budget.total(),
+            train_images_per_second: if seconds > 0.0 { seen / seconds } else { 0.0 },
+            history: self.history,
+            warnings: self.warnings,
         })
     }
-}
 
-fn optimizer_json(optimizer: Optimizer) -> Value {
-    match optimizer {
-        Optimizer::Sgd { lr, momentum, nesterov, weight_decay } => {
-            json!({"sgd": {"lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}})
-        }
-        Optimizer::Adam { lr, beta1, beta2, eps, weight_decay, decoupled } => {
-            let name = if decoupled { "adamw" } else { "adam" };
-            json!({name: {"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps, "weight_decay": weight_decay}})
-        }
+    fn budget(&self) -> Result<Budget, Error> {
+        let plans: (&Plan, &Plan) = (self.train.plan(), self.infer.plan());
+        let batches = (self.train.max_batch(), self.infer.max_batch());
+        Budget::of(plans, &self.options.recipe, batches, self.train.threads())
     }
 }
 
-/// Whether sessions, data and options fit.
-fn check(train: &Session, infer: &Session, data: &Dataset, options: &TrainOptions) -> Result<(), Error> {
-    let plan = train.plan();
-    if plan.mode != PlanMode::Train || infer.plan().mode != PlanMode::Infer {
-        return Err(Error::User(
-            "training needs the model compiled for training and for inference".to_string(),
-        ));
+fn training_seconds(record: &EpochRecord) -> f64 {
+    let Times { data, forward, backward, update } = record.times;
+    data + forward + backward + update
+}
+
+/// The samples and labels of a step.
+fn set_batch(session: &mut Session, batch: &Batch) -> Result<(), Error> {
+    batch.set_samples(session)?;
+    session.set_labels(&batch.labels)
+}
+
+/// Measures the parts of a step.
+struct Lap(Instant);
+
+impl Lap {
+    /// Seconds since the last call.
+    fn seconds(&mut self) -> f64 {
+        let now = Instant::now();
+        let lap = now.duration_since(self.0).as_secs_f64();
+        self.0 = now;
+        lap
     }
-    let input = &plan.inputs[0];
-    if data.shape != input.shape {
-        let (name, shape) = (&data.name, &data.shape);
-        let found =
-            format!("samples of shape {shape:?}, the model's input `{}` has {:?}", input.name, input.shape);
-        return Err(Error::User(format!("data set `{name}` has {found}")));
-    }
-    if data.classes > plan.classes {
-        let found = format!("{} classes, the model {}", data.classes, plan.classes);
-        return Err(Error::User(format!("data set `{}` has {found}", data.name)));
-    }
-    let samples = options.limit.unwrap_or(usize::MAX).min(data.train.len());
-    if samples == 0 {
-        return Err(Error::User("there are no samples to train on".to_string()));
-    }
-    let batch = options.recipe.batch;
-    if batch > samples {
-        let found = format!("larger than the data: {samples} samples to train on");
-        return Err(Error::User(format!(
-            "a batch of {batch} is {found}\n  help: give `--batch {samples}` or less"
-        )));
-    }
-    if batch == 0 || batch > train.max_batch() {
-        return Err(Error::User(format!("the batch must be 1 to {}, not {batch}", train.max_batch())));
-    }
-    Ok(())
 }

@@ -1,8 +1,11 @@
 //! Training a hand-made linear classifier on the digits.
 
 use super::*;
+use crate::checkpoint;
 use crate::progress::Silent;
 use crate::testing::{Folder, linear_model};
+use serde_json::{Value, json};
+use snnc_plan::{Optimizer, Recipe};
 
 const BATCH: usize = 64;
 
@@ -70,26 +73,38 @@ fn a_resumed_run_goes_on_with_moments_and_averages() -> Result<(), Error> {
     })
 }
 
+/// Stopped within an epoch and at its end, with other numbers of threads: the same bytes.
 fn resumed_run(folder: &str, change: fn(&mut Recipe)) -> Result<(), Error> {
     let folder = Folder::new(folder)?;
-    let (mut whole, mut parts) = (pair(2)?, pair(2)?);
-    let cosine = |epochs, stop| {
-        let mut options = options(epochs);
+    let mut whole = pair(2)?;
+    let cosine = |run: &str| {
+        let mut options = options(4);
         options.recipe.schedule = snnc_plan::Schedule::Cosine { min_lr: 0.0 };
         change(&mut options.recipe);
         options.limit = Some(200);
-        options.out = Some(folder.file(stop));
+        options.out = Some(folder.file(run));
         options
     };
-    run(&mut whole, &cosine(4, "whole"))?;
-    // Stopped by the observer in the third epoch: the checkpoint of the second is what remains.
+    run(&mut whole, &cosine("whole"))?;
     let data = crate::data::open("digits")?;
-    let mut stop = StopAfter { epochs: 2, done: 0 };
-    let stopped = train(&mut parts.train, &mut parts.infer, &data, &cosine(4, "parts"), &mut stop);
-    assert!(matches!(stopped, Err(Error::Interrupted)));
     let last = folder.file("parts").join("last.safetensors");
-    let mut fresh = pair(1)?;
-    let resumed = TrainOptions { resume: Some(last.clone()), ..cosine(4, "parts") };
+    // Four steps and four batches of a test make an epoch: stopped in the first, in the second, in its test, and in the
+    // third.
+    for (calls, stop) in [2, 7, 4, 6].into_iter().enumerate() {
+        let mut parts = pair(1 + calls % 2)?;
+        let resume = (calls > 0).then(|| last.clone());
+        let options = TrainOptions { resume, ..cosine("parts") };
+        let mut stop = StopAfter { steps: stop, done: 0 };
+        let stopped = train(&mut parts.train, &mut parts.infer, &data, &options, &mut stop);
+        assert!(matches!(stopped, Err(Error::Interrupted)), "{stopped:?}");
+    }
+    let metadata = checkpoint::read_metadata(&last)?;
+    assert_eq!((&metadata["epoch"], &metadata["step"]), (&json!(2), &json!(2)));
+    let smaller = TrainOptions { resume: Some(last.clone()), ..cosine("parts") };
+    let smaller = TrainOptions { recipe: Recipe { batch: 32, ..smaller.recipe.clone() }, ..smaller };
+    assert!(run(&mut pair(1)?, &smaller).is_err_and(|e| e.to_string().contains("a batch of 64")));
+    let mut fresh = pair(2)?;
+    let resumed = TrainOptions { resume: Some(last.clone()), ..cosine("parts") };
     assert_eq!(run(&mut fresh, &resumed)?.epochs, 4);
     assert_eq!(bits(&whole.train)?, bits(&fresh.train)?);
     let read = |run: &str, file: &str| {
@@ -97,30 +112,108 @@ fn resumed_run(folder: &str, change: fn(&mut Recipe)) -> Result<(), Error> {
         std::fs::read(&path).map_err(|e| Error::io(&path, "read", e))
     };
     assert_eq!(read("whole", "last.safetensors")?, read("parts", "last.safetensors")?);
-    let lines =
-        |run| Ok::<usize, Error>(String::from_utf8_lossy(&read(run, "metrics.jsonl")?).lines().count());
-    assert_eq!((lines("whole")?, lines("parts")?), (4, 4));
     assert_eq!(read("whole", "best.safetensors")?, read("parts", "best.safetensors")?);
-    let other = TrainOptions { seed: 9, resume: Some(last), ..cosine(4, "parts") };
+    let (one, two) = (read_records(&folder.file("whole"))?, read_records(&folder.file("parts"))?);
+    let measured = |all: &[EpochRecord]| -> Vec<_> {
+        let kept =
+            |r: &EpochRecord| (r.epoch, r.train_loss, r.train_accuracy, r.test_loss, r.grad_norm, r.best);
+        all.iter().map(kept).collect()
+    };
+    assert_eq!(measured(&one), measured(&two));
+    let other = TrainOptions { seed: 9, resume: Some(last.clone()), ..cosine("parts") };
     assert!(run(&mut fresh, &other).is_err_and(|e| e.to_string().contains("resume it with seed 0")));
+    let fewer = Dataset { train: data.test.clone(), ..data.clone() };
+    let other = train(&mut fresh.train, &mut fresh.infer, &fewer, &resumed, &mut Silent);
+    assert!(other.is_err_and(|e| e.to_string().contains("a run with other data")));
     Ok(())
 }
 
 struct StopAfter {
-    epochs: usize,
+    steps: usize,
     done: usize,
 }
 
 impl Progress for StopAfter {
     fn begin(&mut self, _title: &str, _samples: usize) {}
-    fn advance(&mut self, _so_far: &Tally) {}
-    fn end(&mut self) {}
-    fn epoch(&mut self, _record: &EpochRecord, _epochs: usize) {
+    fn advance(&mut self, _pulse: &Pulse) {
         self.done += 1;
     }
+    fn end(&mut self) {}
+    fn epoch(&mut self, _record: &EpochRecord, _epochs: usize) {}
     fn stopped(&self) -> bool {
-        self.done == self.epochs
+        self.done == self.steps
     }
+}
+
+#[test]
+fn a_numbered_checkpoint_branches_off_into_another_folder() -> Result<(), Error> {
+    let folder = Folder::new("branch")?;
+    let asked = |out: &str| TrainOptions {
+        out: Some(folder.file(out)),
+        save_every: Some(2),
+        limit: Some(128),
+        test_limit: Some(64),
+        ..options(4)
+    };
+    let (mut first, mut second) = (pair(1)?, pair(1)?);
+    run(&mut first, &asked("first"))?;
+    assert!(!folder.file("first").join("epoch-1.safetensors").exists());
+    let resume = Some(folder.file("first").join("epoch-2.safetensors"));
+    let in_place = run(&mut second, &TrainOptions { resume: resume.clone(), ..asked("first") });
+    assert!(in_place.is_err_and(|e| e.to_string().contains("would lose later epochs")));
+    assert_eq!(run(&mut second, &TrainOptions { resume, ..asked("second") })?.epochs, 4);
+    assert_eq!(bits(&first.train)?, bits(&second.train)?);
+    assert_eq!(read_records(&folder.file("second"))?.len(), 4);
+    assert!(folder.file("second").join("best.safetensors").exists());
+    Ok(())
+}
+
+#[test]
+fn a_long_epoch_is_saved_on_the_way() -> Result<(), Error> {
+    /// Looks at the last checkpoint after each step of the first epoch.
+    struct Watch(std::path::PathBuf, Vec<Option<u64>>);
+    impl Progress for Watch {
+        fn begin(&mut self, _title: &str, _samples: usize) {}
+        fn advance(&mut self, _pulse: &Pulse) {
+            let metadata = checkpoint::read_metadata(&self.0).unwrap_or_default();
+            self.1.push(metadata["step"].as_u64());
+        }
+        fn end(&mut self) {}
+        fn epoch(&mut self, _record: &EpochRecord, _epochs: usize) {}
+    }
+    let folder = Folder::new("long")?;
+    let asked = |out: &str, pause| TrainOptions {
+        out: Some(folder.file(out)),
+        save_pause: std::time::Duration::from_secs(pause),
+        limit: Some(256),
+        test_limit: Some(1),
+        ..options(1)
+    };
+    let data = crate::data::open("digits")?;
+    for (pause, seen) in [(0, [0, 1, 2, 3, 4]), (600, [0, 0, 0, 0, 0])] {
+        let (mut pair, out) = (pair(1)?, format!("run{pause}"));
+        let mut watch = Watch(folder.file(&out).join("last.safetensors"), Vec::new());
+        train(&mut pair.train, &mut pair.infer, &data, &asked(&out, pause), &mut watch)?;
+        assert_eq!(watch.1, seen.map(Some), "{pause}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_a_run_takes_is_known_before_it_begins() -> Result<(), Error> {
+    let (mut pair, recipe) = (pair(1)?, options(2).recipe);
+    let plans = (linear_model().train.plan, linear_model().infer.plan);
+    let budget = |limit| Budget::refuse_too_large((&plans.0, &plans.1), &recipe, BATCH, 1, limit);
+    let whole = budget(None)?;
+    let message = |limit| budget(Some(limit)).map_or_else(|e| e.to_string(), |_| String::new());
+    assert!(message(whole.total() - 1).contains("a batch of 63 fits: give `--batch 63`"));
+    assert!(message(10).contains("not even a batch of 1 fits"));
+    assert_eq!(budget(Some(whole.total()))?, whole);
+    let data = crate::data::open("digits")?;
+    let found = dry_run(&mut pair.train, &pair.infer, &data, &options(2))?;
+    assert_eq!((found.batch, found.steps), (BATCH, 23));
+    assert!(found.loss > 1.0 && found.grad_norm > 0.0 && found.run_seconds > found.epoch_seconds);
+    Ok(())
 }
 
 #[test]
@@ -160,6 +253,7 @@ fn a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint() -> Result<()
     wild.resume = Some(folder.file("run").join("last.safetensors"));
     let text = run(&mut pair, &wild).map_or_else(|e| e.to_string(), |_| String::new());
     assert!(text.contains("in epoch 2, step") && text.contains("last.safetensors"), "{text}");
+    assert!(text.contains("is the first with values that are not finite"), "{text}");
     let mut fresh = Session::new(linear_model().infer, 1, 1)?;
     assert_eq!(checkpoint::load(&folder.file("run").join("last.safetensors"), &mut fresh)?["epoch"], 1);
     Ok(())

@@ -64,9 +64,10 @@ impl List {
     }
 }
 
-/// The lanes of vector `v` of `N` of which the last has `last`.
-fn mask<const N: usize>(v: usize, last: __mmask16) -> __mmask16 {
-    if v + 1 == N { last } else { !0 }
+/// The lanes of vector `v` of `N`, of which the last has the lanes `last` where the row is not `WHOLE`. A load of all
+/// lanes becomes an operand of its addition, one of some does not.
+fn mask<const N: usize, const WHOLE: bool>(v: usize, last: __mmask16) -> __mmask16 {
+    if WHOLE || v + 1 < N { !0 } else { last }
 }
 
 /// The lanes of the last vector of a row.
@@ -77,15 +78,23 @@ fn last_mask(lanes: usize) -> __mmask16 {
 /// Calls the function for the number of vectors that hold so many lanes.
 macro_rules! by_vectors {
     ($function:ident, $lanes:expr, $arguments:tt) => {
-        match usize::div_ceil($lanes, LANES) {
-            1 => $function::<1> $arguments,
-            2 => $function::<2> $arguments,
-            3 => $function::<3> $arguments,
-            4 => $function::<4> $arguments,
-            5 => $function::<5> $arguments,
-            6 => $function::<6> $arguments,
-            7 => $function::<7> $arguments,
-            _ => $function::<8> $arguments,
+        match (usize::div_ceil($lanes, LANES), $lanes % LANES == 0) {
+            (1, true) => $function::<1, true> $arguments,
+            (1, false) => $function::<1, false> $arguments,
+            (2, true) => $function::<2, true> $arguments,
+            (2, false) => $function::<2, false> $arguments,
+            (3, true) => $function::<3, true> $arguments,
+            (3, false) => $function::<3, false> $arguments,
+            (4, true) => $function::<4, true> $arguments,
+            (4, false) => $function::<4, false> $arguments,
+            (5, true) => $function::<5, true> $arguments,
+            (5, false) => $function::<5, false> $arguments,
+            (6, true) => $function::<6, true> $arguments,
+            (6, false) => $function::<6, false> $arguments,
+            (7, true) => $function::<7, true> $arguments,
+            (7, false) => $function::<7, false> $arguments,
+            (_, true) => $function::<8, true> $arguments,
+            (_, false) => $function::<8, false> $arguments,
         }
     };
 }
@@ -117,9 +126,9 @@ unsafe extern "C" fn add_rows(
 }
 
 /// # Safety
-/// As [`add_rows`], for rows of `N` vectors of which the last has the lanes `last`.
+/// As [`add_rows`], for rows of `N` vectors, of which the last has the lanes `last` where the row is not `WHOLE`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
-unsafe fn add<const N: usize>(
+unsafe fn add<const N: usize, const WHOLE: bool>(
     count: usize,
     words: usize,
     last: __mmask16,
@@ -141,17 +150,17 @@ unsafe fn add<const N: usize>(
             let sum = sums.add(position * sums_step);
             let mut acc = [_mm512_setzero_ps(); N];
             for (v, acc) in acc.iter_mut().enumerate() {
-                *acc = _mm512_maskz_loadu_ps(mask::<N>(v, last), sum.add(v * LANES));
+                *acc = _mm512_maskz_loadu_ps(mask::<N, WHOLE>(v, last), sum.add(v * LANES));
             }
             for j in 0..own {
                 let row = rows.add(usize::from(*list.add(j)) * rows_step);
                 for (v, acc) in acc.iter_mut().enumerate() {
-                    let row = _mm512_maskz_loadu_ps(mask::<N>(v, last), row.add(v * LANES));
+                    let row = _mm512_maskz_loadu_ps(mask::<N, WHOLE>(v, last), row.add(v * LANES));
                     *acc = _mm512_add_ps(*acc, row);
                 }
             }
             for (v, acc) in acc.iter().enumerate() {
-                _mm512_mask_storeu_ps(sum.add(v * LANES), mask::<N>(v, last), *acc);
+                _mm512_mask_storeu_ps(sum.add(v * LANES), mask::<N, WHOLE>(v, last), *acc);
             }
         }
     }
@@ -183,26 +192,39 @@ unsafe extern "C" fn dot_rows(
 type Places = ((*const u64, usize), (*const f32, usize), (*mut f32, usize), (*const f32, usize));
 
 /// # Safety
-/// As [`dot_rows`], for rows of `N` vectors of which the last has the lanes `last`.
+/// As [`dot_rows`], for rows of `N` vectors, of which the last has the lanes `last` where the row is not `WHOLE`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
-unsafe fn dot<const N: usize>(count: usize, words: usize, last: __mmask16, places: Places) {
+unsafe fn dot<const N: usize, const WHOLE: bool>(
+    count: usize,
+    words: usize,
+    last: __mmask16,
+    places: Places,
+) {
     let ((bits, bits_step), (rows, rows_step), (sums, sums_step), (with, with_step)) = places;
-    let mut list = List([0; 320]);
+    let mut lists = [List([0; 320]), List([0; 320])];
     let mut sum = sums;
     // SAFETY: the caller's promise; masked loads touch no lane beyond a row's last.
     unsafe {
+        let words_of = |position: usize| bits.cast::<u32>().add(position * bits_step).cast::<u64>();
+        let mut length = if count > 0 { lists[0].fill(words_of(0), words) } else { 0 };
         for position in 0..count {
-            let length = list.fill(bits.cast::<u32>().add(position * bits_step).cast::<u64>(), words);
+            let own = length;
+            if position + 1 < count {
+                length = lists[(position + 1) % 2].fill(words_of(position + 1), words);
+            }
+            let list = lists[position % 2].0.as_ptr();
             let mut other = [_mm512_setzero_ps(); N];
             for (v, other) in other.iter_mut().enumerate() {
-                *other =
-                    _mm512_maskz_loadu_ps(mask::<N>(v, last), with.add(position * with_step + v * LANES));
+                *other = _mm512_maskz_loadu_ps(
+                    mask::<N, WHOLE>(v, last),
+                    with.add(position * with_step + v * LANES),
+                );
             }
-            for j in 0..length {
-                let row = rows.add(usize::from(*list.0.as_ptr().add(j)) * rows_step);
+            for j in 0..own {
+                let row = rows.add(usize::from(*list.add(j)) * rows_step);
                 let mut acc = _mm512_loadu_ps(sum);
                 for (v, other) in other.iter().enumerate() {
-                    let mask = mask::<N>(v, last);
+                    let mask = mask::<N, WHOLE>(v, last);
                     let product = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, row.add(v * LANES)), *other);
                     // A lane beyond the last keeps its sum: adding 0 would turn -0 into 0.
                     acc = _mm512_mask_add_ps(acc, mask, acc, product);

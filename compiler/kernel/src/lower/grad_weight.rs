@@ -19,6 +19,9 @@ use snnc_plan::Tasks;
 
 /// Positions of a block: bits of a word.
 const BLOCK: usize = 64;
+/// Elements between the sums of two input channels beyond their lanes: one line, so that the sums of one output
+/// channel, which are stored together, lie in different sets of the cache.
+const APART: usize = 16;
 
 /// Lowers `conv2d.masked_grad_weight`, and that of a linear product: one position and one tap.
 pub fn masked(lowering: &mut Lowering<'_>, inst: Inst, attrs: Conv) -> Result<(), LowerError> {
@@ -34,14 +37,15 @@ pub fn masked(lowering: &mut Lowering<'_>, inst: Inst, attrs: Conv) -> Result<()
     let dw = draw.write(buffer, SlotElem::F32);
     let (words, tiles) = (x.shape.words(), dy.shape.wide_tiles());
     let k = &mut draw.k;
-    let sums = k.scratch("sums", kernel.1 * 64 * dy.shape.sums());
+    let step = dy.shape.sums() + APART;
+    let sums = k.scratch("sums", kernel.1 * 64 * step);
     let [gathered, turned] = ["gathered", "turned"].map(|name| k.scratch_words(name, BLOCK));
     let packed = (tiles > 1).then(|| k.scratch("dy", BLOCK * WIDE));
     let tile = k.index("tile", Index::Task.quotient(words * kernel.0));
     let rest = k.index("rest", Index::Task.remainder(words * kernel.0));
     let word = k.index("word", rest.quotient(kernel.0));
     let ky = k.index("ky", rest.remainder(kernel.0));
-    let grad = Gradient { x, dy, sums, gathered, turned, packed, attrs, kernel, word, ky };
+    let grad = Gradient { x, dy, sums, step, gathered, turned, packed, attrs, kernel, word, ky };
     one_wide_tile(k, &tile, grad.dy.shape.channels, |k, tile| {
         grad.sum(k, &tile);
         grad.write(k, &tile, dw);
@@ -56,6 +60,8 @@ struct Gradient {
     dy: View,
     /// `[kx ci]` rows of output channels.
     sums: Slot,
+    /// Elements from one of them to the next.
+    step: usize,
     /// The words of a block, position by position.
     gathered: Slot,
     /// The same, channel by channel.
@@ -83,7 +89,7 @@ struct Block {
 
 impl Gradient {
     fn sum(&self, k: &mut Builder, tile: &WideTile) {
-        let step = self.dy.shape.sums();
+        let step = self.step;
         tile.each_part(k, |k, part, lane| {
             let at = |ci: Index| ci * step + lane;
             k.for_range("ci", 0, 64 * self.kernel.1, |k, ci| {
@@ -115,7 +121,7 @@ impl Gradient {
     /// Adds the rows of a block of positions, tap after tap.
     fn block(&self, k: &mut Builder, tile: &WideTile, block: &Block, images: &Index) {
         let rows = self.rows_of(k, tile, block, images);
-        let step = self.dy.shape.sums();
+        let step = self.step;
         k.for_range("kx", 0, self.kernel.1, |k, kx| {
             self.gather(k, &kx, block, images);
             k.turn((self.turned, 0.into()), (self.gathered, 0.into()));
@@ -167,16 +173,21 @@ impl Gradient {
             let word = load_word(self.x.slot, from + &self.word * 2, Width::Full);
             k.store_word(self.gathered, p * 2, word, Width::Full);
         };
+        let (y_in, y_end) = inside(&self.ky, self.attrs, input.height);
+        let (x_in, x_end) = inside(kx, self.attrs, input.width);
         if self.along_images() {
             let count = k.index("count", (images - &block.b).min(BLOCK));
-            k.for_range("i", 0, count, |k, i| {
-                let from = input.position(&block.t, &(&block.b + &i), &Index::Const(0));
-                copy(k, i, from);
+            // One tap of a kernel with a border lies on the one position.
+            k.for_range("y", y_in, y_end.min(1), |k, _| {
+                k.for_range("x", x_in, x_end.min(1), |k, _| {
+                    k.for_range("i", 0, &count, |k, i| {
+                        let from = input.position(&block.t, &(&block.b + &i), &Index::Const(0));
+                        copy(k, i, from);
+                    });
+                });
             });
             return;
         }
-        let (y_in, y_end) = inside(&self.ky, self.attrs, input.height);
-        let (x_in, x_end) = inside(kx, self.attrs, input.width);
         let y_in = k.index("ylo", y_in.max(&block.y));
         let y_end = k.index("yhi", y_end.min(output.height).min(&block.y + block.rows));
         let x_in = k.index("xlo", x_in.max(&block.x));
@@ -198,7 +209,7 @@ impl Gradient {
         let taps = self.kernel.0 * self.kernel.1;
         let first = k.index("ci0", &self.word * 64);
         let count = k.index("count", (Index::from(channels) - &first).min(64));
-        let step = self.dy.shape.sums();
+        let step = self.step;
         k.for_range("co", 0, tile.n, |k, co| {
             let row = (&tile.index * WIDE + &co) * channels + &first;
             let to = k.index("to", row * taps + &self.ky * self.kernel.1);
