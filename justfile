@@ -31,3 +31,7 @@ layering:
 # Kills a run at fifty random moments and resumes it: the last checkpoint is that of an undisturbed run.
 soak:
     cargo test --release --locked --test cli_killed -- --ignored --nocapture
+
+# snnc and its peers on the same weights, in turn: tables of ratios (benches/peers/README.md).
+bench-peers *args:
+    python3 benches/peers/run.py {{args}}

@@ -31,11 +31,12 @@ fn sessions(defines: &[(&str, &str)], batch: usize, rate: f64) -> (Session, Sess
     initialise(&mut train, 0).expect("weights");
     fill(&mut train, batch);
     train.set_labels(&vec![0; batch]).expect("labels");
-    rates::calibrate(&mut train, rate);
+    rates::vary(&mut train);
+    rates::calibrate(&mut train, |_| rate);
     let mut infer = session(MODEL, defines, Mode::Infer, batch);
     infer.copy_params(&train).expect("the same parameters");
     fill(&mut infer, batch);
-    rates::calibrate(&mut infer, rate);
+    rates::calibrate(&mut infer, |_| rate);
     println!("mean rates {:.3} in training, {:.3} in inference", rates::mean(&train), rates::mean(&infer));
     (train, infer)
 }

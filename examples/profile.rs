@@ -1,8 +1,8 @@
 //! Where the time of a step goes: `cargo run --release --example profile -- FILE BATCH [rate=R] [name=value …]`.
 //!
 //! Prints the steps of a plan from the slowest down, for random weights and a random image. With a rate, the shifts of
-//! the norms of `models/resnet19.snn` are moved until its layers fire that often. `threads=1` takes one thread,
-//! `vectors=128` walks over spikes with vectors of 128 bits.
+//! the norms of `models/resnet19.snn` or `models/statten.snn` are moved until their layers fire that often. `threads=1`
+//! takes one thread, `vectors=128` walks over spikes with vectors of 128 bits.
 
 #[path = "../tests/support/rates.rs"]
 mod rates;
@@ -48,14 +48,17 @@ fn main() {
     fill(&mut train, batch);
     train.set_labels(&(0..batch as i32).map(|i| i % 10).collect::<Vec<_>>()).expect("labels");
     match rate {
-        Some(rate) => rates::calibrate(&mut train, rate),
+        Some(rate) => {
+            rates::vary(&mut train);
+            rates::calibrate(&mut train, |_| rate);
+        }
         None => train.run_forward().expect("forward"),
     }
     let mut infer = session(Mode::Infer);
     infer.copy_params(&train).expect("the same parameters");
     fill(&mut infer, batch);
     if let Some(rate) = rate {
-        rates::calibrate(&mut infer, rate);
+        rates::calibrate(&mut infer, |_| rate);
     }
     run(&mut infer, Mode::Infer, batch);
     run(&mut train, Mode::Train, batch);
