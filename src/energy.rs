@@ -8,7 +8,7 @@ use crate::train::{limit, open_data};
 use serde_json::{Value, json};
 use snnc_compiler::{Mode, Options};
 use snnc_runtime::energy::{Class, Convention, Counts, Energy, Stem, measure, uniform};
-use snnc_runtime::{Session, checkpoint, progress};
+use snnc_runtime::{checkpoint, progress};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -38,9 +38,8 @@ fn counted(loaded: &Loaded, args: &EnergyArgs, weights: &Path) -> Result<Counts,
     let data = open_data(loaded, args.data.as_deref())?;
     let samples = limit(args.limit).unwrap_or(usize::MAX).min(data.test.len());
     let options = Options { taps: true, ..Options::new(Mode::Infer) };
-    let compiled = model::compile(loaded, &options)?;
-    let batch = limit(args.batch).unwrap_or(loaded.model.recipe.batch).min(samples).max(1);
-    let mut session = Session::new(compiled.executable, batch, args.threads.count())?;
+    let (batch, threads) = (limit(args.batch), args.threads.count());
+    let mut session = model::session_with(loaded, &options, batch, samples, threads)?;
     model::fits(&data, &session)?;
     checkpoint::load(weights, &mut session)?;
     let mut progress = progress::for_stderr();

@@ -93,7 +93,18 @@ pub fn session(
     samples: usize,
     threads: usize,
 ) -> Result<Session, Failure> {
-    let compiled = compile(loaded, &Options::new(mode))?;
+    session_with(loaded, &Options::new(mode), batch, samples, threads)
+}
+
+/// As [`session`], compiled with these options.
+pub fn session_with(
+    loaded: &Loaded,
+    options: &Options,
+    batch: Option<usize>,
+    samples: usize,
+    threads: usize,
+) -> Result<Session, Failure> {
+    let compiled = compile(loaded, options)?;
     let batch = batch.unwrap_or(loaded.model.recipe.batch).min(samples).max(1);
     Ok(Session::new(compiled.executable, batch, threads)?)
 }
