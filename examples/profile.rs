@@ -2,7 +2,7 @@
 //!
 //! Prints the steps of a plan from the slowest down, for random weights and a random image. With a rate, the shifts of
 //! the norms of `models/resnet19.snn` or `models/statten.snn` are moved until their layers fire that often. `threads=1`
-//! takes one thread, `vectors=128` walks over spikes with vectors of 128 bits.
+//! takes one thread, `vectors=128` walks over spikes with vectors of 128 bits, `skip=sample-dx` leaves a pass out.
 
 #[path = "../tests/support/rates.rs"]
 mod rates;
@@ -18,12 +18,15 @@ const REPEATS: usize = 9;
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [file, batch, defines @ ..] = args.as_slice() else {
-        eprintln!("usage: profile FILE BATCH [rate=R] [threads=N] [vectors=BITS] [name=value …]");
+        eprintln!("usage: profile FILE BATCH [rate=R] [threads=N] [vectors=BITS] [skip=PASS] [name=value …]");
         std::process::exit(2);
     };
     let batch: usize = batch.parse().expect("BATCH is a number");
     let mut defines: Vec<(String, String)> =
         defines.iter().filter_map(|d| d.split_once('=')).map(|(n, v)| (n.into(), v.into())).collect();
+    let skip: Vec<String> =
+        defines.iter().filter(|(n, _)| n == "skip").map(|(_, pass)| pass.clone()).collect();
+    defines.retain(|(n, _)| n != "skip");
     let mut own = |name: &str| -> Option<f64> {
         let at = defines.iter().position(|(n, _)| n == name)?;
         Some(defines.remove(at).1.parse().expect("a number"))
@@ -39,7 +42,7 @@ fn main() {
         analyze(&sources, file, &defines).unwrap_or_else(|e| panic!("{}", render(&sources, &e, false)));
     let session = |mode| {
         let firing_rate = rate.map_or(FIRING_RATE, |rate| rate as f32);
-        let options = Options { firing_rate, vectors, ..Options::new(mode) };
+        let options = Options { firing_rate, vectors, skip: skip.clone(), ..Options::new(mode) };
         let compiled = compile(&model, &sources, file, &options).expect("it compiles");
         Session::new(compiled.executable, batch, threads).expect("memory")
     };

@@ -1,7 +1,7 @@
 //! Dense convolutions: columns times weights.
 
 use super::columns::Window;
-use super::{Context, fill_rows, take, take_mut};
+use super::{Context, fill_rows, take, take_mut, winograd};
 use crate::Error;
 use crate::matmul::{Mat, product};
 use crate::workers::Workers;
@@ -30,8 +30,8 @@ pub fn forward(
     convolve(&window, x, (weights, co), bias, y, context.workers)
 }
 
-/// The gradient of the input: with stride 1 a convolution of `dy` with the kernel turned round, else columns of
-/// gradients added where they came from, one task per image.
+/// The gradient of the input: with stride 1 a convolution of `dy` with the kernel turned round (by fewer products where the
+/// kernel is 3×3), else columns of gradients added where they came from, one task per image.
 pub fn grad_input(
     context: &mut Context<'_>,
     geometry: &ConvGeometry,
@@ -45,9 +45,18 @@ pub fn grad_input(
     let dy = take(dy, n * forward.positions() * co)?;
     let w = take(w, co * forward.depth())?;
     let dx = take_mut(dx, n * forward.image())?;
+    let ci = geometry.input.0;
     match Window::backward(geometry) {
+        Some(window) if winograd::fits(&window, ci) => {
+            let u = take_mut(context.shared, winograd::weight_floats(&window, ci))?;
+            let taps = geometry.kernel.0 * geometry.kernel.1;
+            let tap = |o: usize, ky: usize, kx: usize| {
+                let turned = taps - 1 - (ky * geometry.kernel.1 + kx);
+                &w[(o * taps + turned) * ci..][..ci]
+            };
+            winograd::convolve(&window, dy, (tap, ci), u, dx, context.workers)
+        }
         Some(window) => {
-            let ci = geometry.input.0;
             let turned = take_mut(context.shared, w.len())?;
             turn_round(w, geometry, turned);
             let weights = Mat::rows(turned, window.depth(), ci);

@@ -5,6 +5,7 @@ mod conv;
 mod linear;
 #[cfg(test)]
 mod tests;
+mod winograd;
 
 use crate::Error;
 use crate::arena::{Arena, Span, span};
@@ -43,6 +44,9 @@ pub fn scratch_floats(op: &Dense) -> usize {
             Window::forward(geometry).chunk_floats()
         }
         Dense::ConvGradInput { geometry, .. } => match Window::backward(geometry) {
+            Some(window) if winograd::fits(&window, geometry.input.0) => {
+                winograd::task_floats(&window, geometry.input.0)
+            }
             Some(window) => window.chunk_floats(),
             None => Window::forward(geometry).chunk_floats(),
         },
@@ -53,14 +57,17 @@ pub fn scratch_floats(op: &Dense) -> usize {
 /// Memory shared by all threads for a product, in floats.
 pub fn shared_floats(op: &Dense, batch: usize) -> usize {
     match op {
-        Dense::ConvGradInput { geometry, .. } if Window::backward(geometry).is_some() => {
-            geometry.output.0 * Window::forward(geometry).depth()
-        }
+        Dense::ConvGradInput { geometry, .. } => match Window::backward(geometry) {
+            Some(window) if winograd::fits(&window, geometry.input.0) => {
+                winograd::weight_floats(&window, geometry.input.0)
+            }
+            Some(_) => geometry.output.0 * Window::forward(geometry).depth(),
+            None => 0,
+        },
         Dense::ConvGradWeight { geometry, images, .. } => {
             conv::groups(geometry, images * batch) * geometry.output.0 * Window::forward(geometry).depth()
         }
-        Dense::ConvGradInput { .. }
-        | Dense::Conv { .. }
+        Dense::Conv { .. }
         | Dense::Linear { .. }
         | Dense::LinearGradInput { .. }
         | Dense::LinearGradWeight { .. } => 0,
