@@ -171,7 +171,7 @@ pub fn compile(kernels: &[Kernel], options: &Options) -> Result<Code, CodegenErr
 
 fn module(isa: OwnedTargetIsa, wide: Option<Wide>) -> JITModule {
     let mut builder = JITBuilder::with_isa(isa, default_libcall_names());
-    builder.symbol("snnc_exp", exp as *const u8).symbol("snnc_ln", ln as *const u8);
+    builder.symbol("snnc_ln", ln as *const u8);
     if let Some(wide) = wide {
         builder.symbol("snnc_add_rows", wide.add_rows as *const u8);
         builder.symbol("snnc_dot_rows", wide.dot_rows as *const u8);
@@ -180,20 +180,13 @@ fn module(isa: OwnedTargetIsa, wide: Option<Wide>) -> JITModule {
     JITModule::new(builder)
 }
 
-extern "C" fn exp(x: f32) -> f32 {
-    x.exp()
-}
-
 extern "C" fn ln(x: f32) -> f32 {
     x.ln()
 }
 
 fn declare_math(module: &mut JITModule) -> Result<emit::MathNames, CodegenError> {
     let signature = emit::math_signature(module.isa().default_call_conv());
-    let mut declare = |name| -> Result<u32, CodegenError> {
-        Ok(module.declare_function(name, Linkage::Import, &signature)?.as_u32())
-    };
-    Ok(emit::MathNames { exp: declare("snnc_exp")?, ln: declare("snnc_ln")? })
+    Ok(emit::MathNames { ln: module.declare_function("snnc_ln", Linkage::Import, &signature)?.as_u32() })
 }
 
 fn declare_wide(module: &mut JITModule) -> Result<emit::WideNames, CodegenError> {

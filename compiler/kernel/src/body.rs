@@ -148,7 +148,7 @@ pub enum Unary {
     Abs,
     /// Square root.
     Sqrt,
-    /// Exponential, as `f32::exp`.
+    /// Exponential, as [`exp`](crate::math::exp).
     Exp,
     /// Natural logarithm, as `f32::ln`.
     Ln,

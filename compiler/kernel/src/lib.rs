@@ -9,6 +9,7 @@ mod expand;
 mod form;
 pub mod interp;
 mod lower;
+pub mod math;
 mod print;
 pub mod verify;
 

@@ -45,7 +45,7 @@ pub(super) enum MaskLanes {
 }
 
 /// Lanes change their type and nothing else.
-fn reinterpret() -> MemFlagsData {
+pub(super) fn reinterpret() -> MemFlagsData {
     MemFlagsData::new().with_endianness(Endianness::Little)
 }
 
@@ -146,7 +146,7 @@ impl Emitter<'_, '_> {
                     Unary::Neg => self.signs(value, chunk, true),
                     Unary::Abs => self.signs(value, chunk, false),
                     Unary::Sqrt => self.builder.ins().sqrt(value),
-                    Unary::Exp => self.call(self.names.math.exp, value, chunk),
+                    Unary::Exp => self.exp(value, chunk),
                     Unary::Ln => self.call(self.names.math.ln, value, chunk),
                 }
             }
@@ -169,7 +169,7 @@ impl Emitter<'_, '_> {
     }
 
     /// Four constants.
-    fn constants(&mut self, lanes: [u32; 4]) -> Value {
+    pub(super) fn constants(&mut self, lanes: [u32; 4]) -> Value {
         let bytes: Vec<u8> = lanes.into_iter().flat_map(u32::to_le_bytes).collect();
         let constant = self.builder.func.dfg.constants.insert(ConstantData::from(bytes));
         self.builder.ins().vconst(types::I32X4, constant)

@@ -391,7 +391,7 @@ fn unary(function: Unary, x: f32) -> f32 {
         Unary::Neg => -x,
         Unary::Abs => x.abs(),
         Unary::Sqrt => x.sqrt(),
-        Unary::Exp => x.exp(),
+        Unary::Exp => crate::math::exp(x),
         Unary::Ln => x.ln(),
     }
 }
