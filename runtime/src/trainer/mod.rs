@@ -19,6 +19,7 @@ pub use estimate::{Budget, DryRun, dry_run};
 pub use folder::read_records;
 pub use options::{TrainOptions, TrainReport};
 
+use crate::augment::Mixing;
 use crate::data::Dataset;
 use crate::encode::Draws;
 use crate::evaluate::{Evaluation, evaluate};
@@ -136,6 +137,7 @@ impl Run<'_> {
             order: &order[done..],
             batch,
             loaders: loader::loaders(self.train.threads()),
+            mixing: Mixing::of(&self.options.recipe.augment, &self.train.plan().inputs[0], seed, epoch),
         };
         self.train.set_draws(Draws::training(self.options.seed, epoch));
         self.train.reset_rates();
@@ -176,7 +178,10 @@ impl Run<'_> {
             return Err(self.diverged(&format!("the loss is {loss}"), batch, false));
         }
         let mut tally = self.state.tally;
-        tally.add(self.train.logits()?, &batch.labels, f64::from(loss));
+        match &batch.mixed {
+            Some(mixed) => tally.add_mixed(self.train.logits()?, &batch.labels, mixed, f64::from(loss)),
+            None => tally.add(self.train.logits()?, &batch.labels, f64::from(loss)),
+        }
         self.train.apply_updates()?;
         times.forward += lap.seconds();
         self.train.run_backward()?;
@@ -310,7 +315,8 @@ fn training_seconds(record: &EpochRecord) -> f64 {
 /// The samples and labels of a step.
 fn set_batch(session: &mut Session, batch: &Batch) -> Result<(), Error> {
     batch.set_samples(session)?;
-    session.set_labels(&batch.labels)
+    session.set_labels(&batch.labels)?;
+    batch.mixed.as_ref().map_or(Ok(()), |mixed| session.set_mixes(&mixed.others, &mixed.shares))
 }
 
 /// Measures the parts of a step.
