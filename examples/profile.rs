@@ -8,7 +8,7 @@
 mod rates;
 
 use snnc_compiler::front::{SourceMap, analyze, render};
-use snnc_compiler::{FIRING_RATE, Mode, Options, Vectors, compile};
+use snnc_compiler::{Activities, FIRING_RATE, Mode, Options, Vectors, compile};
 use snnc_runtime::{Phase, Session, StepTime, initialise};
 use std::time::Instant;
 
@@ -39,7 +39,7 @@ fn main() {
         analyze(&sources, file, &defines).unwrap_or_else(|e| panic!("{}", render(&sources, &e, false)));
     let session = |mode| {
         let firing_rate = rate.map_or(FIRING_RATE, |rate| rate as f32);
-        let options = Options { firing_rate, vectors, ..Options::new(mode) };
+        let options = Options { activities: Activities::uniform(firing_rate), vectors, ..Options::new(mode) };
         let compiled = compile(&model, &sources, file, &options).expect("it compiles");
         Session::new(compiled.executable, batch, threads).expect("memory")
     };

@@ -3,7 +3,7 @@
 #[path = "support/oracle.rs"]
 mod oracle;
 
-use snnc_compiler::{Mode, Options, Vectors};
+use snnc_compiler::{Form, Forms, Mode, Options, Vectors};
 use snnc_ir::random::{RandomOptions, attention_graph, graph, values};
 use snnc_ir::{AxisName, Graph, InstData, Op, Over};
 use snnc_passes::pipeline;
@@ -52,6 +52,20 @@ fn no_pass_is_needed_for_the_right_result() {
                 let given = values(&graph, seed, 2);
                 oracle::check_without(&[pass.name], graph, &given, (2, 1), 2e-4);
             }
+        }
+    }
+}
+
+#[test]
+fn every_form_of_a_product_is_right() {
+    for (n, form) in Form::ALL.into_iter().enumerate() {
+        for seed in (1000..1024).map(|seed| seed + 30 * n as u64) {
+            let mode = if seed % 2 == 0 { Mode::Infer } else { Mode::Train };
+            let graph = if seed % 3 == 0 { attention_graph } else { graph };
+            let graph = graph(seed, options(seed, mode));
+            let forms = Forms { rest: Some(form), ..Forms::default() };
+            let given = values(&graph, seed, 3);
+            oracle::check_with(Options { forms, ..Options::new(mode) }, graph, &given, (3, 2), 2e-4);
         }
     }
 }

@@ -10,7 +10,7 @@ use snnc_plan::{Buffer, ElemKind, KernelStep, Place, Plan, Recipe, Step};
 fn lowered(mut graph: Graph) -> (Plan, Vec<Kernel>) {
     let settings = snnc_passes::Settings { skip: Vec::new(), verify: true };
     snnc_passes::run_pipeline(&mut graph, &settings, &mut |_, _| {}).unwrap_or_else(|e| panic!("{e}"));
-    snnc_kernel::lower(&graph, Recipe::default(), snnc_kernel::Settings::default())
+    snnc_kernel::lower(&graph, Recipe::default(), &snnc_kernel::Settings::default())
         .unwrap_or_else(|e| panic!("{e}"))
 }
 

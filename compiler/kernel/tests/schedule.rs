@@ -9,7 +9,7 @@ fn kernel(body: &str, output: &str) -> String {
     let text = format!("graph @g stage=packed mode=infer {{ {body} output %{output} }}");
     let graph = parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let (_, kernels) =
-        lower(&graph, Recipe::default(), Settings::default()).unwrap_or_else(|error| panic!("{error}"));
+        lower(&graph, Recipe::default(), &Settings::default()).unwrap_or_else(|error| panic!("{error}"));
     kernels[0].to_string()
 }
 

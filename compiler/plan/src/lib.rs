@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod abi;
+mod activity;
 mod augment;
 mod buffer;
 mod check;
@@ -28,6 +29,7 @@ mod step;
 mod tap;
 
 pub use abi::{Executable, KernelArgs, KernelFn};
+pub use activity::{Activities, Activity, FIRING_RATE};
 pub use augment::{Augment, Normalization, Policy, SplitBy, augment_text};
 pub use buffer::{ALIGN, Arena, Buffer, BufferId, ElemKind, Place};
 pub use check::PlanError;

@@ -1,10 +1,14 @@
 //! Walks with vectors of 256 bits: a row is walked in parts of 64 lanes, eight registers.
 
-use super::{TurnFn, WalkFn, Wide};
+use super::{TurnFn, Vector, WalkFn, Wide};
 use std::arch::x86_64::*;
 
-pub(super) const WIDE: Wide =
-    Wide { name: "AVX2", add_rows: add_rows as WalkFn, dot_rows: dot_rows as WalkFn, turn: turn as TurnFn };
+pub(super) const WIDE: Wide = Wide {
+    vector: Vector::Bits256,
+    add_rows: add_rows as WalkFn,
+    dot_rows: dot_rows as WalkFn,
+    turn: turn as TurnFn,
+};
 
 /// Lanes of a vector.
 const LANES: usize = 8;

@@ -4,11 +4,11 @@
 //! position's while this one is summed: the list's bytes are then long in the cache, and the only branch that is not
 //! foreseen is the end of a list.
 
-use super::{TurnFn, WalkFn, Wide};
+use super::{TurnFn, Vector, WalkFn, Wide};
 use std::arch::x86_64::*;
 
 pub(super) const WIDE: Wide = Wide {
-    name: "AVX-512",
+    vector: Vector::Bits512,
     add_rows: add_rows as WalkFn,
     dot_rows: dot_rows as WalkFn,
     turn: turn as TurnFn,

@@ -10,6 +10,8 @@
 //! (`examples/profile.rs`, `vectors=…`), processor time of one image in inference and of a training step: 25 and 139 ms
 //! with 512 bits, 51 and 286 with 256, 70 and 383 with 128.
 
+use snnc_kernel::cost::Vector;
+
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -36,8 +38,8 @@ pub(crate) type TurnFn = unsafe extern "C" fn(from: *const [u64; 64], to: *mut [
 /// The functions of one target.
 #[derive(Clone, Copy)]
 pub(crate) struct Wide {
-    /// The name of the target, for reports.
-    pub name: &'static str,
+    /// The vectors.
+    pub vector: Vector,
     pub add_rows: WalkFn,
     pub dot_rows: WalkFn,
     pub turn: TurnFn,

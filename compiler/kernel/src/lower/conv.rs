@@ -9,6 +9,7 @@
 //!
 //! A masked linear product is the same with one position and one tap.
 
+use super::choice::spike_product;
 use super::view::{Shape, TILE, View, WIDE, WideTile};
 use super::{Draw, LowerError, Lowering};
 use crate::body::{Index, MAX_WORDS, Row, Run, Slot, SlotElem, Walk};
@@ -87,35 +88,33 @@ pub struct MaskedConv {
 impl MaskedConv {
     /// Whether an operation is one.
     pub fn is(op: &Op) -> bool {
-        matches!(op, Op::Conv2dMaskedAdd(_) | Op::LinearMaskedAdd)
+        spike_product(op).is_some()
     }
 
-    /// The masked addition of an instruction, if it is one. A slice of a scan is read from the whole value.
+    /// The masked addition of an instruction that is one. A slice of a scan is read from the whole value.
     pub fn of(
         lowering: &Lowering<'_>,
         draw: &mut Draw,
         inst: Inst,
         slices: &HashMap<Value, Value>,
-    ) -> Result<Option<MaskedConv>, LowerError> {
+    ) -> Result<MaskedConv, LowerError> {
         let data = lowering.graph.inst(inst);
-        let attrs = match data.op {
-            Op::Conv2dMaskedAdd(attrs) => attrs,
-            Op::LinearMaskedAdd => super::linear::AS_CONV,
-            _ => return Ok(None),
+        let Some(attrs) = spike_product(&data.op) else {
+            return Err(LowerError(format!("`{}` is no product with spikes", data.op.info().mnemonic)));
         };
         let outer = |value: Value| slices.get(&value).copied().unwrap_or(value);
         let w = data.args[1];
         let bias = data.args.get(2).map(|&b| lowering.buffer(b)).transpose()?;
         let weight = lowering.graph.ty(w);
-        Ok(Some(MaskedConv {
+        Ok(MaskedConv {
             x: draw.read_view(lowering, outer(data.args[0]))?,
             w: draw.read(lowering.buffer(w)?, SlotElem::F32),
             bias: bias.map(|b| draw.read(b, SlotElem::F32)),
             attrs,
             kernel: (weight.extent(AxisName::Kh), weight.extent(AxisName::Kw)),
-            rate: lowering.rate,
+            rate: lowering.choices.of(inst)?.input.rate,
             result: data.results[0],
-        }))
+        })
     }
 
     /// Draws the sums of a block for one tile of output channels, bias included.
@@ -243,7 +242,8 @@ pub fn inside(tap: &Index, attrs: Conv, extent: usize) -> (Index, Index) {
     (lo, hi)
 }
 
-fn geometry(input: &Shape, output: &Shape, kernel: (usize, usize), attrs: Conv) -> ConvGeometry {
+/// The geometry of a dense convolution.
+pub fn geometry(input: &Shape, output: &Shape, kernel: (usize, usize), attrs: Conv) -> ConvGeometry {
     ConvGeometry {
         input: (input.channels, input.height, input.width),
         output: (output.channels, output.height, output.width),

@@ -11,9 +11,10 @@
 use super::conv::{Block, MaskedConv};
 use super::emit::{Scope, Val};
 use super::view::{Frame, Shape, Tile, View, each_tile, one_wide_tile};
-use super::{Draw, LowerError, Lowering};
-use crate::body::{Index, Mask, Reg, Row};
+use super::{Draw, LowerError, Lowering, dense};
+use crate::body::{Index, Mask, Reg, Row, SlotElem};
 use crate::build::{Builder, load};
+use crate::form::Form;
 use snnc_ir::{Inst, Op, Value};
 use snnc_plan::Tasks;
 use std::collections::HashMap;
@@ -24,6 +25,15 @@ const BLOCK_POSITIONS: usize = 256;
 const BLOCK_IMAGES: usize = 16;
 /// Elements that a task of element-wise work takes, over all its timesteps.
 const CHUNK: usize = 1 << 15;
+
+/// Rows of an image, and images, that a task of a kernel with products sums.
+pub fn block_size(shape: &Shape) -> (usize, usize) {
+    let per_row = shape.steps() * shape.width;
+    let rows = (BLOCK_POSITIONS / per_row).clamp(1, shape.height);
+    let whole = rows == shape.height;
+    let images = if whole { (BLOCK_POSITIONS / (per_row * rows)).clamp(1, BLOCK_IMAGES) } else { 1 };
+    (rows, images)
+}
 
 /// What a kernel computes for each position.
 #[derive(Debug)]
@@ -78,13 +88,22 @@ fn lower(lowering: &mut Lowering<'_>, inst: Inst, group: &Group) -> Result<(), L
     let graph = lowering.graph;
     let name = lowering.inst_name(inst);
     let mut draw = Draw::new();
-    let mut products = Vec::new();
+    let (mut products, mut dense) = (Vec::new(), HashMap::new());
     for &inst in &group.body {
-        if let Some(product) = MaskedConv::of(lowering, &mut draw, inst, &group.slices)? {
-            products.push(product);
+        if !MaskedConv::is(&graph.inst(inst).op) {
+            continue;
+        }
+        match lowering.choices.of(inst)?.form {
+            Form::Walk => products.push(MaskedConv::of(lowering, &mut draw, inst, &group.slices)?),
+            Form::Dense => {
+                let (buffer, shape) = dense::of_spikes(lowering, inst, &group.slices)?;
+                let view = View { slot: draw.read(buffer, SlotElem::F32), shape };
+                dense.insert(graph.inst(inst).results[0], view);
+            }
         }
     }
-    let views = read_views(lowering, &mut draw, group)?;
+    let mut views = read_views(lowering, &mut draw, group)?;
+    views.extend(dense);
     let mut stores = Vec::new();
     for &(inner, outer) in &group.stores {
         stores.push((inner, draw.write_view(lowering, outer)?));
@@ -170,10 +189,7 @@ impl Body<'_> {
     fn by_block(&mut self, k: &mut Builder, products: &[MaskedConv]) -> Tasks {
         let shape = self.shape;
         let steps = shape.steps();
-        let per_row = steps * shape.width;
-        let rows = (BLOCK_POSITIONS / per_row).clamp(1, shape.height);
-        let whole = rows == shape.height;
-        let images = if whole { (BLOCK_POSITIONS / (per_row * rows)).clamp(1, BLOCK_IMAGES) } else { 1 };
+        let (rows, images) = block_size(&shape);
         let blocks = shape.height.div_ceil(rows);
         let (tiles, lanes) = (shape.wide_tiles(), shape.sums());
         let size = steps * images * rows * shape.width * lanes;

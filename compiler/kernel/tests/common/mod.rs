@@ -72,7 +72,7 @@ pub fn check(body: &str, compared: &[&str]) {
     let env = Env { batch: BATCH, values: values.collect(), smooth: false };
     let expected = evaluate(&graph, &env).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let (plan, kernels) =
-        lower(&graph, recipe(), Settings::default()).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        lower(&graph, recipe(), &Settings::default()).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let mut buffers = buffers(&graph, &plan, &env);
     execute(&plan, &kernels, &mut buffers);
     for name in compared {
