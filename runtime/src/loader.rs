@@ -32,6 +32,11 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// The samples, one after the other, in the shape of the model's input.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
     /// Gives the samples to a session as those of its next step.
     ///
     /// # Errors

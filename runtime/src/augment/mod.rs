@@ -133,6 +133,11 @@ impl Pipeline {
         Pipeline { tables: tables(&norm), norm, ..self.clone() }
     }
 
+    /// The normalisation.
+    pub fn norm(&self) -> &Norm {
+        &self.norm
+    }
+
     /// A sample for evaluation.
     pub fn plain(&self, pixels: &Pixels<'_>, grid: Grid, to: &mut [f32]) {
         let area = grid.area().max(1);

@@ -17,6 +17,7 @@
 
 use super::{Run, TrainOptions};
 use crate::commit::commit;
+use crate::data::Picture;
 use crate::metrics::{EpochRecord, Histogram};
 use crate::tensorboard::Events;
 use crate::{Error, checkpoint, environment};
@@ -115,6 +116,11 @@ impl RunFolder {
         let histograms: Vec<_> =
             neurons.iter().map(|(layer, spread)| (format!("neuron_rates/{layer}"), spread.clone())).collect();
         self.events.add(record.epoch as u64, &scalars(record), &histograms)
+    }
+
+    /// Adds a picture of the first batch, as the network sees it, to what TensorBoard shows.
+    pub fn picture(&mut self, picture: &Picture) -> Result<(), Error> {
+        self.events.add_picture(0, "samples/first_batch", picture)
     }
 
     /// Adds a line to what happened.

@@ -20,7 +20,7 @@ pub use folder::read_records;
 pub use options::{TrainOptions, TrainReport};
 
 use crate::augment::Mixing;
-use crate::data::Dataset;
+use crate::data::{Dataset, batch_sheet};
 use crate::encode::Draws;
 use crate::evaluate::{Evaluation, evaluate};
 use crate::health::Health;
@@ -155,6 +155,9 @@ impl Run<'_> {
             let start = Instant::now();
             let Some(batch) = batches.next() else { return Ok(times) };
             let batch = batch?;
+            if (self.state.epoch, self.state.step) == (0, 0) {
+                self.show(&batch)?;
+            }
             self.step(&batch, rate as f32, start, &mut times)?;
             let (tally, firing_rate) = (self.state.tally, self.train.mean_rate());
             progress.advance(&Pulse { tally, lr: Some(rate), firing_rate, times });
@@ -164,6 +167,15 @@ impl Run<'_> {
             if self.saved.elapsed() >= self.options.save_pause {
                 self.save_last()?;
             }
+        }
+    }
+
+    /// Draws the first batch of a run for TensorBoard.
+    fn show(&mut self, batch: &Batch) -> Result<(), Error> {
+        let Some(folder) = &mut self.folder else { return Ok(()) };
+        match batch_sheet(&self.data.train, &self.data.shape, batch.values())? {
+            Some(picture) => folder.picture(&picture),
+            None => Ok(()),
         }
     }
 
