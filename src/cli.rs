@@ -413,6 +413,9 @@ pub struct InferArgs {
     /// Samples that are computed together, instead of the model's.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch: Option<u32>,
+    /// Decides the spikes of an input whose encoder draws random numbers; 0, as in evaluation, where it is not given.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
     #[command(flatten)]
     pub threads: ThreadArgs,
 }
@@ -437,6 +440,9 @@ pub struct GradArgs {
     /// Where the loss goes: `{"loss": …}`.
     #[arg(long, value_name = "FILE")]
     pub loss_output: Option<PathBuf>,
+    /// Decides the spikes of an input whose encoder draws random numbers; 0, as in evaluation, where it is not given.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
     #[command(flatten)]
     pub threads: ThreadArgs,
 }

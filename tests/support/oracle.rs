@@ -103,6 +103,10 @@ pub fn session(
         let labels: Vec<i32> = given[graph.name(labels)].data.iter().map(|&label| label as i32).collect();
         session.set_labels(&labels).expect("labels");
     }
+    if let [_, _, others, shares] = graph.inputs[..] {
+        let others: Vec<i32> = given[graph.name(others)].data.iter().map(|&label| label as i32).collect();
+        session.set_mixes(&others, &floats(&given[graph.name(shares)])).expect("mixes");
+    }
     session
 }
 

@@ -17,7 +17,7 @@ use crate::build::{Builder, load};
 use crate::form::Form;
 use snnc_ir::{Inst, Op, Value};
 use snnc_plan::Tasks;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Positions, all timesteps counted, whose sums of 128 channels a task keeps in scratch memory: 128 KiB.
 const BLOCK_POSITIONS: usize = 256;
@@ -119,7 +119,7 @@ fn lower(lowering: &mut Lowering<'_>, inst: Inst, group: &Group) -> Result<(), L
         group,
         stores,
         shape,
-        sums: HashMap::new(),
+        sums: BTreeMap::new(),
         error: None,
     };
     let tasks = if products.is_empty() {
@@ -169,8 +169,8 @@ struct Body<'g> {
     stores: Vec<(Value, View)>,
     shape: Shape,
     /// Where the sums of a masked addition lie for the current row: slot and offset at timestep 0, and the
-    /// distance of timesteps.
-    sums: HashMap<Value, (crate::body::Slot, Index, usize)>,
+    /// distance of timesteps. In an order, so that a graph always gives the same kernel.
+    sums: BTreeMap<Value, (crate::body::Slot, Index, usize)>,
     error: Option<LowerError>,
 }
 
