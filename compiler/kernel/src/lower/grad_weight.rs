@@ -126,7 +126,7 @@ impl Gradient {
             self.gather(k, &kx, block, images);
             k.turn((self.turned, 0.into()), (self.gathered, 0.into()));
             k.add_rows(Walk {
-                count: 64.into(),
+                count: self.channels(),
                 words: 1,
                 bits: Run { slot: self.turned, at: 0.into(), step: 2 },
                 rows: rows.clone(),
@@ -134,6 +134,15 @@ impl Gradient {
                 sums: Run { slot: self.sums, at: kx * (64 * step), step: step as i64 },
             });
         });
+    }
+
+    /// Input channels of the word.
+    fn channels(&self) -> Index {
+        let (channels, words) = (self.x.shape.channels, self.x.shape.words());
+        if words == 1 || channels == words * 64 {
+            return channels.min(64).into();
+        }
+        (Index::from(channels) - &self.word * 64).min(64)
     }
 
     /// The rows of `dy`: where they are, or copied together so that they fill whole sets of the nearest cache.
@@ -208,7 +217,7 @@ impl Gradient {
         let channels = self.x.shape.channels;
         let taps = self.kernel.0 * self.kernel.1;
         let first = k.index("ci0", &self.word * 64);
-        let count = k.index("count", (Index::from(channels) - &first).min(64));
+        let count = k.index("count", self.channels());
         let step = self.step;
         k.for_range("co", 0, tile.n, |k, co| {
             let row = (&tile.index * WIDE + &co) * channels + &first;
