@@ -178,7 +178,7 @@ pub struct CompileArgs {
     #[arg(long, value_delimiter = ',', value_name = "[LAYER=]RATE,…", value_parser = of_layer(firing_rate))]
     #[arg(allow_negative_numbers = true)]
     pub firing_rate: Vec<OfLayer<f64>>,
-    /// How products with spikes are done, that of a layer or all others: walk, dense; the cheapest where it is not given.
+    /// How products with spikes are done, that of a layer or all others: walk, grouped, dense; the cheapest where it is not given.
     #[arg(long, value_delimiter = ',', value_name = "[LAYER=]FORM,…", value_parser = of_layer(Form::from_str))]
     pub form: Vec<OfLayer<Form>>,
     /// Write each stage to a file of this directory instead of stdout.

@@ -70,9 +70,10 @@ fn every_form_of_a_product_is_right() {
     }
 }
 
-/// Logits and gradients of a network, as bits.
-fn bits(graph: &Graph, seed: u64, threads: usize, vectors: Vectors) -> Vec<u32> {
-    let options = Options { vectors, ..Options::new(graph.mode) };
+/// Logits and gradients of a network, as bits; its products with spikes have a form.
+fn bits(graph: &Graph, seed: u64, form: Form, threads: usize, vectors: Vectors) -> Vec<u32> {
+    let forms = Forms { rest: Some(form), ..Forms::default() };
+    let options = Options { vectors, forms, ..Options::new(graph.mode) };
     let mut session = oracle::session(graph, &values(graph, seed, 3), (3, threads), &options);
     session.run_forward().expect("forward");
     session.run_backward().expect("backward");
@@ -88,10 +89,12 @@ fn bits(graph: &Graph, seed: u64, threads: usize, vectors: Vectors) -> Vec<u32> 
 fn neither_vectors_nor_threads_change_a_bit() {
     for seed in 900..916 {
         let graph = graph(seed, RandomOptions { blocks: 4, ..options(seed, Mode::Train) });
-        let one = bits(&graph, seed, 1, Vectors::Widest);
-        for (threads, vectors) in [(2, Vectors::Widest), (1, Vectors::Middle), (3, Vectors::Portable)] {
-            let found = bits(&graph, seed, threads, vectors);
-            assert_eq!(found, one, "seed {seed}: {vectors:?}, {threads} threads");
+        for form in Form::CHOSEN {
+            let one = bits(&graph, seed, form, 1, Vectors::Widest);
+            for (threads, vectors) in [(2, Vectors::Widest), (1, Vectors::Middle), (3, Vectors::Portable)] {
+                let found = bits(&graph, seed, form, threads, vectors);
+                assert_eq!(found, one, "seed {seed}: {form}, {vectors:?}, {threads} threads");
+            }
         }
     }
 }

@@ -2,13 +2,25 @@
 //!
 //! ```text
 //! walk     (taken up and put down + rate · 64 rows) for each word of a position     ; falls with the rate
+//! grouped  a table's making / positions + 16 lookups                                 ; the same at every rate
 //! dense    one multiply-add after the other                                          ; the same at every rate
 //! ```
 //!
 //! The constants are those that fit what `cargo bench --bench masked_add` prints on one core of a Zen 5 machine for a
-//! convolution of 3×3 with 128 and with 64 channels, over firing rates of 1 to 60 %, with each kind of vectors: within
-//! 15 % of it from 5 % on. At lower rates a walk is faster than is said, since the end of a short list is foreseen.
+//! convolution of 3×3 over firing rates of 1 to 60 %, with each kind of vectors: with 128 and with 64 channels within 12 %
+//! of it for rates of 5 % and more, with 16 and 32 within 30 %. At lower rates a walk is faster than is said, since the end
+//! of a short list is foreseen.
+//!
+//! | multiply-adds a cycle, 128 channels | walk, 15 % | 20 % | 25 % | 30 % | 50 % | grouped | dense |
+//! |---|---|---|---|---|---|---|---|
+//! | 512 bits | 110 | 89 | 76 | 65 | 41 | 83 | 13 |
+//! | 256 bits | 57 | 43 | 35 | 29 | 18 | 39 | 13 |
+//! | 128 bits | 40 | 32 | 27 | 23 | 15 | 26 | 13 |
+//!
+//! So the grouped form is the better one from about 22 % on whatever the vectors, and the dense form nowhere; with 16
+//! channels from 5 % on.
 
+use crate::body::GROUP;
 use crate::form::Form;
 use std::fmt;
 
@@ -21,7 +33,7 @@ pub struct Work {
     pub taps: usize,
     /// Output channels.
     pub outputs: usize,
-    /// Output positions that a task sums, timesteps counted: what a block of weights serves.
+    /// Output positions that a task of the grouped form sums, timesteps counted: what a table serves.
     pub positions: usize,
 }
 
@@ -51,13 +63,18 @@ impl fmt::Display for Vector {
 
 /// The costs of one kind of vectors, in cycles.
 struct Costs {
-    /// Taking a position's sums up and putting them down, making its list of bits, and the branch that is not foreseen at
-    /// the list's end; for a word.
+    /// Making a position's list of bits, for a word, and the branch that is not foreseen at the list's end.
     word: f64,
+    /// Taking up and putting down a vector of its sums.
+    sum: f64,
     /// Adding a row of one vector.
     vector: f64,
-    /// A row beside its vectors.
-    row: f64,
+    /// Taking up and putting down the sums of a position for a part of a table.
+    part: f64,
+    /// A lookup of one vector.
+    lookup: f64,
+    /// Making a group of a table of one vector.
+    group: f64,
 }
 
 /// Lanes of a tile of output channels.
@@ -74,12 +91,21 @@ impl Vector {
 
     fn costs(self) -> Costs {
         match self {
-            Vector::Bits512 => Costs { word: 21.0, vector: 0.66, row: 0.2 },
-            Vector::Bits256 => Costs { word: 14.0, vector: 0.92, row: 0.0 },
-            Vector::Bits128 => Costs { word: 85.0, vector: 0.52, row: 0.0 },
+            Vector::Bits512 => {
+                Costs { word: 11.0, sum: 1.3, vector: 0.68, part: 4.5, lookup: 0.6, group: 18.0 }
+            }
+            Vector::Bits256 => {
+                Costs { word: 8.0, sum: 0.5, vector: 0.9, part: 5.0, lookup: 0.7, group: 18.0 }
+            }
+            Vector::Bits128 => {
+                Costs { word: 20.0, sum: 1.0, vector: 0.5, part: 9.0, lookup: 0.5, group: 18.0 }
+            }
         }
     }
 }
+
+/// Lanes of a table's entries.
+const PART: usize = 32;
 
 /// Multiply-adds of a cycle of the dense product, whose own vectors are the widest of the machine; bits to numbers and
 /// patches to rows are counted.
@@ -89,14 +115,27 @@ const DENSE: f64 = 13.0;
 pub fn cycles_per_add(form: Form, rate: f32, work: &Work, vector: Vector) -> f64 {
     match form {
         Form::Walk => walk(f64::from(rate), work, vector),
+        Form::Grouped => grouped(work, vector),
         Form::Dense => 1.0 / DENSE,
     }
 }
 
+/// A word of input channels of a position.
 fn walk(rate: f64, work: &Work, vector: Vector) -> f64 {
     let costs = vector.costs();
-    let lanes = work.outputs.min(TILE);
+    let (inputs, lanes) = (work.inputs.min(64) as f64, work.outputs.min(TILE));
     let vectors = lanes.div_ceil(vector.lanes()) as f64;
-    let word = costs.word + 64.0 * rate * (vectors * costs.vector + costs.row);
-    word / (64.0 * lanes as f64)
+    let word = costs.word + vectors * (costs.sum + inputs * rate * costs.vector);
+    word / (inputs * lanes as f64)
+}
+
+/// A word of input channels of a position, part after part of a tile, and its share of their tables.
+fn grouped(work: &Work, vector: Vector) -> f64 {
+    let costs = vector.costs();
+    let (inputs, lanes) = (work.inputs.min(64), work.outputs.min(TILE));
+    let vectors = lanes.div_ceil(vector.lanes()) as f64;
+    let groups = inputs.div_ceil(GROUP) as f64;
+    let group = costs.lookup + costs.group / work.positions as f64;
+    let word = costs.part * lanes.div_ceil(PART) as f64 + groups * vectors * group;
+    word / (inputs * lanes) as f64
 }

@@ -1,6 +1,6 @@
 //! Forms of a product with spikes, and what a kernel's walks are, in words.
 
-use crate::body::{Kernel, Stmt, Walk};
+use crate::body::{GROUP, Kernel, Stmt, Walk};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -10,21 +10,25 @@ use std::str::FromStr;
 pub enum Form {
     /// The set bits of a position are walked, and the rows of the weight that they choose are added.
     Walk,
+    /// Sums of rows of the weight are made for all choices of four of them, and the bits of a position look them up: the
+    /// same work at any rate.
+    Grouped,
     /// Bits become numbers, and the dense product of the runtime multiplies them.
     Dense,
 }
 
 impl Form {
     /// All forms.
-    pub const ALL: [Form; 2] = [Form::Walk, Form::Dense];
+    pub const ALL: [Form; 3] = [Form::Walk, Form::Grouped, Form::Dense];
     /// Those that are chosen by themselves. The dense one is there to be compared with: it multiplies what need not be
     /// multiplied.
-    pub const CHOSEN: [Form; 1] = [Form::Walk];
+    pub const CHOSEN: [Form; 2] = [Form::Walk, Form::Grouped];
 
     /// The name.
     pub fn name(self) -> &'static str {
         match self {
             Form::Walk => "walk",
+            Form::Grouped => "grouped",
             Form::Dense => "dense",
         }
     }
@@ -71,6 +75,9 @@ fn collect(stmts: &[Stmt], forms: &mut Vec<String>) {
             Stmt::AddRows(walk) if turned => forms.push(format!("mirrored add {}", size(walk))),
             Stmt::AddRows(walk) => forms.push(format!("masked add {}", size(walk))),
             Stmt::DotRows(walk, _) => forms.push(format!("sampled dot {}", size(walk))),
+            Stmt::AddGroups(lookup) => {
+                forms.push(format!("grouped add {}x{}", lookup.groups * GROUP, lookup.lanes))
+            }
             Stmt::For { body, .. } | Stmt::EachBit { body, .. } => collect(body, forms),
             Stmt::If { then, otherwise, .. } => {
                 collect(then, forms);
@@ -82,6 +89,7 @@ fn collect(stmts: &[Stmt], forms: &mut Vec<String>) {
             | Stmt::SetWord(..)
             | Stmt::Store(..)
             | Stmt::StoreWord(..)
+            | Stmt::SumGroups(_)
             | Stmt::Turn { .. } => {}
         }
     }

@@ -1,15 +1,21 @@
 //! The schedules of the hot kernels, to be read.
 
 use snnc_ir::text::parse;
-use snnc_kernel::{Settings, lower};
+use snnc_kernel::{Form, Forms, Settings, lower};
 use snnc_plan::Recipe;
 
 /// The first kernel of a packed graph.
 fn kernel(body: &str, output: &str) -> String {
+    kernel_as(Form::Walk, body, output)
+}
+
+/// The same, with products of a form.
+fn kernel_as(form: Form, body: &str, output: &str) -> String {
     let text = format!("graph @g stage=packed mode=infer {{ {body} output %{output} }}");
     let graph = parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-    let (_, kernels) =
-        lower(&graph, Recipe::default(), &Settings::default()).unwrap_or_else(|error| panic!("{error}"));
+    let forms = Forms { rest: Some(form), ..Forms::default() };
+    let settings = Settings { forms, ..Settings::default() };
+    let (_, kernels) = lower(&graph, Recipe::default(), &settings).unwrap_or_else(|error| panic!("{error}"));
     kernels[0].to_string()
 }
 
@@ -27,6 +33,14 @@ fn a_fused_layer() {
             yield %f carry %n
         }";
     insta::assert_snapshot!(kernel(body, "s"));
+}
+
+/// The sums of a layer of training, each table made once for all positions of a task.
+#[test]
+fn a_grouped_product() {
+    let body = "input %x : bits[T4 B H16 W16 | C160] input %w : f32[Kh3 Kw3 Ci160 Co256/128]
+        %y : f32[T4 B H16 W16 C256] = conv2d.masked_add %x, %w {stride=1, pad=1}";
+    insta::assert_snapshot!(kernel_as(Form::Grouped, body, "y"));
 }
 
 #[test]

@@ -1,12 +1,16 @@
 //! Walks with vectors of 256 bits: a row is walked in parts of 64 lanes, eight registers.
 
-use super::{TurnFn, Vector, WalkFn, Wide};
+use super::{LookupFn, SumFn, TurnFn, Vector, WalkFn, Wide};
 use std::arch::x86_64::*;
+
+mod groups;
 
 pub(super) const WIDE: Wide = Wide {
     vector: Vector::Bits256,
     add_rows: add_rows as WalkFn,
     dot_rows: dot_rows as WalkFn,
+    sum_groups: groups::sum_groups as SumFn,
+    add_groups: groups::add_groups as LookupFn,
     turn: turn as TurnFn,
 };
 

@@ -32,6 +32,22 @@ pub(crate) type WalkFn = unsafe extern "C" fn(
     with_step: usize,
 );
 
+/// A function of a target for `SumGroups`: rows, and the table, whose entries lie `entry(lanes)` elements apart.
+pub(crate) type SumFn =
+    unsafe extern "C" fn(count: usize, lanes: usize, rows: *const f32, rows_step: usize, table: *mut f32);
+
+/// A function of a target for `AddGroups`.
+pub(crate) type LookupFn = unsafe extern "C" fn(
+    count: usize,
+    groups: usize,
+    lanes: usize,
+    bits: *const u64,
+    bits_step: usize,
+    table: *const f32,
+    sums: *mut f32,
+    sums_step: usize,
+);
+
 /// A function of a target for `Turn`.
 pub(crate) type TurnFn = unsafe extern "C" fn(from: *const [u64; 64], to: *mut [u64; 64]);
 
@@ -42,6 +58,8 @@ pub(crate) struct Wide {
     pub vector: Vector,
     pub add_rows: WalkFn,
     pub dot_rows: WalkFn,
+    pub sum_groups: SumFn,
+    pub add_groups: LookupFn,
     pub turn: TurnFn,
 }
 

@@ -19,6 +19,9 @@ use snnc_ir::{AxisName, Conv, Graph, Inst, Op, Value};
 use snnc_plan::Activity;
 use std::collections::HashMap;
 
+/// Samples that are expected to share a task where they may: batches are larger, but one may be of a single sample.
+const BATCH: usize = 8;
+
 /// A product with spikes, and how it is done.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Product {
@@ -110,20 +113,20 @@ fn product(
     }
     let (weight, result) = (graph.ty(data.args[1]), graph.inst(step).results[0]);
     let output = Shape::of(graph.ty(result))?;
-    let (rows, images) = block_size(&output);
+    let (rows, images) = block_size(&output, true);
     let taps = weight.extent(AxisName::Kh) * weight.extent(AxisName::Kw);
     let work = Work {
         inputs: weight.extent(AxisName::Ci),
         taps,
         outputs: weight.extent(AxisName::Co),
-        positions: output.steps() * images * rows * output.width,
+        positions: output.steps() * images.min(BATCH) * rows * output.width,
     };
-    let positions = output.steps() * output.positions();
+    let all = output.steps() * output.positions();
     Ok(Some(Product {
         layer: layer(graph, data.args[1]),
         step: graph.name(result).to_string(),
         input: expected.of(data.args[0]),
-        adds: (positions * work.inputs * taps * work.outputs) as u64,
+        adds: (all * work.inputs * taps * work.outputs) as u64,
         work,
         form: Form::Walk,
     }))

@@ -8,7 +8,7 @@
 //! the sums of all timesteps go to scratch memory (so that a block of weights serves all of them from the L1
 //! cache), then the rows walk through time. Without, a task takes a range of positions of one sample.
 
-use super::conv::{Block, MaskedConv};
+use super::conv::{Block, MaskedConv, TABLE};
 use super::emit::{Scope, Val};
 use super::view::{Frame, Shape, Tile, View, each_tile, one_wide_tile};
 use super::{Draw, LowerError, Lowering, dense};
@@ -21,17 +21,20 @@ use std::collections::{BTreeMap, HashMap};
 
 /// Positions, all timesteps counted, whose sums of 128 channels a task keeps in scratch memory: 128 KiB.
 const BLOCK_POSITIONS: usize = 256;
+/// The same where tables are made, each as costly as 30 positions that use it: 256 KiB.
+const GROUPED_POSITIONS: usize = 512;
 /// Images that share a task where one image is small: enough to reuse weights, few enough to share the work.
 const BLOCK_IMAGES: usize = 16;
 /// Elements that a task of element-wise work takes, over all its timesteps.
 const CHUNK: usize = 1 << 15;
 
-/// Rows of an image, and images, that a task of a kernel with products sums.
-pub fn block_size(shape: &Shape) -> (usize, usize) {
+/// Rows of an image, and images, that a task of a kernel with products sums, some of them grouped.
+pub fn block_size(shape: &Shape, grouped: bool) -> (usize, usize) {
+    let positions = if grouped { GROUPED_POSITIONS } else { BLOCK_POSITIONS };
     let per_row = shape.steps() * shape.width;
-    let rows = (BLOCK_POSITIONS / per_row).clamp(1, shape.height);
+    let rows = (positions / per_row).clamp(1, shape.height);
     let whole = rows == shape.height;
-    let images = if whole { (BLOCK_POSITIONS / (per_row * rows)).clamp(1, BLOCK_IMAGES) } else { 1 };
+    let images = if whole { (positions / (per_row * rows)).clamp(1, BLOCK_IMAGES) } else { 1 };
     (rows, images)
 }
 
@@ -94,7 +97,9 @@ fn lower(lowering: &mut Lowering<'_>, inst: Inst, group: &Group) -> Result<(), L
             continue;
         }
         match lowering.choices.of(inst)?.form {
-            Form::Walk => products.push(MaskedConv::of(lowering, &mut draw, inst, &group.slices)?),
+            Form::Walk | Form::Grouped => {
+                products.push(MaskedConv::of(lowering, &mut draw, inst, &group.slices)?)
+            }
             Form::Dense => {
                 let (buffer, shape) = dense::of_spikes(lowering, inst, &group.slices)?;
                 let view = View { slot: draw.read(buffer, SlotElem::F32), shape };
@@ -189,7 +194,9 @@ impl Body<'_> {
     fn by_block(&mut self, k: &mut Builder, products: &[MaskedConv]) -> Tasks {
         let shape = self.shape;
         let steps = shape.steps();
-        let (rows, images) = block_size(&shape);
+        let grouped = products.iter().any(|product| product.form == Form::Grouped);
+        let (rows, images) = block_size(&shape, grouped);
+        let table = grouped.then(|| k.scratch("table", TABLE));
         let blocks = shape.height.div_ceil(rows);
         let (tiles, lanes) = (shape.wide_tiles(), shape.sums());
         let size = steps * images * rows * shape.width * lanes;
@@ -204,7 +211,7 @@ impl Body<'_> {
         let block = Block { steps, images, rows, width: shape.width, lanes, first: group, count, y0, y1 };
         one_wide_tile(k, &tile_index, shape.channels, |k, tile| {
             for (product, &slot) in products.iter().zip(&sums) {
-                product.accumulate(k, slot, &block, &tile);
+                product.accumulate(k, (slot, table), &block, &tile);
             }
             k.for_range("image", 0, &block.count, |k, image| {
                 k.for_range("y", &block.y0, &block.y1, |k, y| {
