@@ -85,6 +85,32 @@ fn gradients_of_mixed_samples_are_the_slopes_of_their_loss() {
     }
 }
 
+#[test]
+fn the_recipe_of_gac_mixes_half_of_the_samples() {
+    let small = [("variant", "D"), ("stem", "4"), ("width", "8"), ("size", "16")];
+    let plan = |mixed: &str| {
+        let defines = [&small[..], &[("mixed", mixed)]].concat();
+        compiled::session("models/resnet19.snn", &defines, Mode::Train, 1).plan().clone()
+    };
+    let (plain, mixed) = (plan("false"), plan("true"));
+    assert_eq!((plain.mixes(), mixed.mixes()), (false, true));
+    assert_eq!((mixed.recipe.batch, mixed.recipe.epochs), (64, 250));
+    let list = snnc_compiler::plan::augment_text(&mixed.recipe.augment);
+    assert_eq!(list, "pad_crop(4) + flip(0.5) + cutmix(alpha: 1, p: 0.5)");
+}
+
+#[test]
+fn a_dry_run_counts_the_memory_of_mixing() {
+    let folder = Folder::new("mix-dry");
+    let bytes = |augment: &str| {
+        let model = folder.write("a.snn", digits("cross_entropy", augment));
+        let told = snnc(&["train", &model, "--dry-run", "--threads", "1", "--json"]).json();
+        told["memory"]["loader_bytes"].as_u64().expect("a number")
+    };
+    // A loader reads the next batch of 32 images while one is used; of mixed ones it also has those it began with.
+    assert_eq!((bytes("flip"), bytes("mixup")), (2 * 32 * 64 * 4, 3 * 32 * 64 * 4));
+}
+
 /// The same bytes for any number of threads, and for a run in two parts. (`loader.rs` has a test of parts of an epoch.)
 #[test]
 fn runs_with_mixed_samples_are_the_same_whatever_happens_to_them() {

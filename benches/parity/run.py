@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from statistics import median
 
@@ -144,20 +145,25 @@ def records(folder, train, test, bytes_each):
 
 def same_network(bench):
     """Refuses to go on where logits, loss or gradients of both sides differ on the same weights and images."""
-    folder = bench.work / "same"
-    folder.mkdir(parents=True, exist_ok=True)
+    bench.work.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="same-", dir=bench.work) as folder:
+        apart = compare(bench, Path(folder))
+    text = (f"logits differ by up to {apart['logits']:.1e}, losses by {apart['loss']:.1e}, gradients by up to "
+            f"{apart['gradient']:.1e} of their norm ({apart['worst']}); {apart['parameters']:,} parameters")
+    if any(apart[key] > limit for key, limit in LIMITS.items()):
+        sys.exit(f"the networks are not the same: {text}")
+    say(f"the same network on both sides: {text}")
+
+
+def compare(bench, folder):
+    """How far both sides lie apart."""
     bench.first(folder, 0)
     ask([*bench.python("sample", folder), "--data", bench.args.data], ROOT)
     common = [ROOT / RESNET19, *define(LEARNING), "--weights", folder / "first.safetensors", "--input", folder / "x.npy"]
     ask([bench.args.snnc, "infer", *common, "--output", folder / "logits.npy", "--json"], ROOT)
     ask([bench.args.snnc, "grad", *common, "--labels", folder / "y.npy", "--output", folder / "gradients.safetensors",
          "--loss-output", folder / "loss.json", "--json"], ROOT)
-    apart = ask(bench.python("compare", folder), ROOT)
-    text = (f"logits differ by up to {apart['logits']:.1e}, losses by {apart['loss']:.1e}, gradients by up to "
-            f"{apart['gradient']:.1e} of their norm ({apart['worst']}); {apart['parameters']:,} parameters")
-    if any(apart[key] > limit for key, limit in LIMITS.items()):
-        sys.exit(f"the networks are not the same: {text}")
-    say(f"the same network on both sides: {text}")
+    return ask(bench.python("compare", folder), ROOT)
 
 
 def set_up(env):

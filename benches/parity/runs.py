@@ -138,7 +138,7 @@ def facts(args, root):
     commit = subprocess.run(git, cwd=root, capture_output=True, text=True).stdout.strip()
     told = subprocess.run([args.snnc, "--version"], capture_output=True, text=True, check=True).stdout.split()[-1]
     with open(args.snnc, "rb") as file:
-        binary = hashlib.file_digest(file, "sha256").hexdigest()[:12]
+        binary = hashlib.sha256(file.read()).hexdigest()[:12]
     return dict(date=time.strftime("%Y-%m-%d"), cpu=cpu, cores=os.cpu_count(), threads=args.threads, nice=args.nice,
                 load=round(os.getloadavg()[0], 1), snnc=told, commit=commit, binary=binary)
 
