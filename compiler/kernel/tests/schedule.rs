@@ -51,6 +51,15 @@ fn a_weight_gradient() {
     insta::assert_snapshot!(kernel(body, "o"));
 }
 
+/// A table of a block of positions serves all channels and all taps of a row.
+#[test]
+fn a_grouped_weight_gradient() {
+    let body = "input %x : bits[T4 B H16 W16 | C16] input %dy : f32[T4 B H16 W16 C32]
+        %dw : f32[Co32 Ci16 Kh3 Kw3] = conv2d.masked_grad_weight %x, %dy {stride=1, pad=1}
+        %o : f32[T4 B H16 W16 C32] = scale %dy {by=2}";
+    insta::assert_snapshot!(kernel_as(Form::Grouped, body, "o"));
+}
+
 #[test]
 fn a_sampled_input_gradient() {
     let body = "input %dy : f32[T4 B H16 W16 C256] input %win : bits[T4 B H16 W16 | C128]

@@ -10,6 +10,7 @@
 //! the expected activities and what was asked for, never from the machine.
 
 use super::expected::Expected;
+use super::grad_weight::whole_blocks;
 use super::group::block_size;
 use super::view::Shape;
 use super::{LowerError, Settings, linear};
@@ -45,6 +46,8 @@ pub struct Choices {
     /// In the order of the graph's instructions.
     pub products: Vec<Product>,
     places: HashMap<Inst, usize>,
+    /// The forms of the gradients of their weights.
+    gradients: HashMap<Inst, Form>,
 }
 
 impl Choices {
@@ -52,6 +55,14 @@ impl Choices {
     pub(super) fn of(&self, inst: Inst) -> Result<&Product, LowerError> {
         let missing = || LowerError("a product without a form".to_string());
         self.places.get(&inst).map(|&at| &self.products[at]).ok_or_else(missing)
+    }
+}
+
+impl Choices {
+    /// The form of the gradient of a weight.
+    pub(super) fn of_gradient(&self, inst: Inst) -> Result<Form, LowerError> {
+        let missing = || LowerError("a gradient without a form".to_string());
+        self.gradients.get(&inst).copied().ok_or_else(missing)
     }
 }
 
@@ -65,6 +76,9 @@ pub fn choose(graph: &Graph, settings: &Settings) -> Result<Choices, LowerError>
     for &step in &graph.body {
         let inner = graph.inst(step).region.map_or(vec![step], |region| graph.region(region).body.clone());
         for inst in inner {
+            if let Some(form) = gradient(graph, inst, &expected, forms)? {
+                choices.gradients.insert(inst, form);
+            }
             if let Some(product) = product(graph, step, inst, &expected)? {
                 let form = forms.layers.get(&product.layer).copied().or(forms.rest);
                 let form = form.unwrap_or_else(|| cheapest(product.input.rate, &product.work));
@@ -130,6 +144,33 @@ fn product(
         work,
         form: Form::Walk,
     }))
+}
+
+/// The form of the gradient of a weight, if the instruction is one: bits are those of a block of positions, which all
+/// channels and taps of a row use. What is asked for the layer counts where it can be done so; there is no dense one.
+fn gradient(
+    graph: &Graph,
+    inst: Inst,
+    expected: &Expected<'_>,
+    forms: &Forms,
+) -> Result<Option<Form>, LowerError> {
+    let data = graph.inst(inst);
+    if !matches!(data.op, Op::Conv2dMaskedGradWeight(_) | Op::LinearMaskedGradWeight) {
+        return Ok(None);
+    }
+    let (x, dy) = (Shape::of(graph.ty(data.args[0]))?, Shape::of(graph.ty(data.args[1]))?);
+    let Some(block) = whole_blocks(&x, &dy) else { return Ok(Some(Form::Walk)) };
+    let weight = graph.ty(data.results[0]);
+    let work = Work {
+        inputs: block,
+        taps: weight.extent(AxisName::Kh) * weight.extent(AxisName::Kw),
+        outputs: weight.extent(AxisName::Co),
+        positions: weight.extent(AxisName::Ci).min(64) * weight.extent(AxisName::Kw),
+    };
+    let of = graph.grads.iter().find(|(_, gradient)| *gradient == data.results[0]);
+    let asked = of.and_then(|(param, _)| forms.layers.get(&layer(graph, *param)).copied()).or(forms.rest);
+    let form = asked.filter(|form| Form::CHOSEN.contains(form));
+    Ok(Some(form.unwrap_or_else(|| cheapest(expected.of(data.args[0]).rate, &work))))
 }
 
 /// The geometry of a product with spikes whose form is chosen.
