@@ -7,15 +7,14 @@
 //! ```
 //!
 //! The constants are those that fit what `cargo bench --bench masked_add` prints on one core of a Zen 5 machine for a
-//! convolution of 3×3 over firing rates of 1 to 60 %, with each kind of vectors: within 12 % of it
-//! for rates of 5 % and more, with 128, 64, 32 and 16 channels; lookups with 32 channels are slower than is said, by 18 %. At
-//! lower rates a walk is faster than is said, since the end
-//! of a short list is foreseen.
+//! convolution of 3×3 over firing rates of 5 to 60 %: with vectors of 512 bits, by which forms are chosen, within 12 % of it
+//! for 128, 64, 32 and 16 channels, with the others for 128. At lower rates a walk is faster than is said, since the end of
+//! a short list is foreseen; a walk of 256 bits is slower with 32 channels and fewer.
 //!
 //! | multiply-adds a cycle, 128 channels | walk, 15 % | 20 % | 25 % | 30 % | 50 % | grouped | dense |
 //! |---|---|---|---|---|---|---|---|
 //! | 512 bits | 110 | 89 | 76 | 65 | 41 | 83 | 13 |
-//! | 256 bits | 62 | 48 | 39 | 33 | 21 | 40 | 13 |
+//! | 256 bits | 62 | 48 | 39 | 33 | 21 | 43 | 13 |
 //! | 128 bits | 40 | 32 | 27 | 23 | 15 | 26 | 13 |
 //!
 //! So the grouped form is the better one from 22 to 26 % on, whatever the vectors, and the dense form nowhere; with 16
@@ -98,7 +97,7 @@ impl Vector {
                 Costs { word: 10.5, sum: 1.6, row: 0.45, vector: 0.62, part: 4.5, lookup: 0.6, group: 18.0 }
             }
             Vector::Bits256 => {
-                Costs { word: 6.0, sum: 0.6, row: 0.0, vector: 0.79, part: 5.0, lookup: 0.7, group: 18.0 }
+                Costs { word: 6.0, sum: 0.6, row: 0.0, vector: 0.79, part: 5.0, lookup: 0.63, group: 18.0 }
             }
             Vector::Bits128 => {
                 Costs { word: 20.0, sum: 1.0, row: 0.0, vector: 0.5, part: 9.0, lookup: 0.5, group: 18.0 }
@@ -109,6 +108,9 @@ impl Vector {
 
 /// Lanes of a table's entries.
 const PART: usize = 32;
+
+/// How much longer a lookup takes in a word that is not full.
+const PARTIAL: f64 = 1.35;
 
 /// Multiply-adds of a cycle of the dense product, whose own vectors are the widest of the machine; bits to numbers and
 /// patches to rows are counted.
@@ -139,7 +141,8 @@ fn grouped(work: &Work, vector: Vector) -> f64 {
     let (inputs, lanes) = (work.inputs.min(64), work.outputs.min(TILE));
     let vectors = lanes.div_ceil(vector.lanes()) as f64;
     let groups = inputs.div_ceil(GROUP) as f64;
-    let group = costs.lookup + costs.group / work.positions as f64;
+    let lookup = if inputs < 64 { costs.lookup * PARTIAL } else { costs.lookup };
+    let group = lookup + costs.group / work.positions as f64;
     let word = costs.part * lanes.div_ceil(PART) as f64 + groups * vectors * group;
     word / (inputs * lanes) as f64
 }

@@ -93,19 +93,34 @@ unsafe fn add(
 ) {
     let mut list = List([0; 256]);
     let (whole, rest) = (lanes / PART, lanes % PART);
-    let masks: [__m256i; 8] = std::array::from_fn(|v| mask(v, rest));
+    let last = mask(rest.div_ceil(LANES).saturating_sub(1), rest);
     // SAFETY: the caller's promise; a part begins inside a row.
     unsafe {
         for position in 0..count {
             let length = list.fill(bits.cast::<u32>().add(position * bits_step).cast(), words);
-            let sum = sums.add(position * sums_step);
+            let (list, sum) = ((&list, length), sums.add(position * sums_step));
             for part in 0..whole {
                 let (rows, sum) = (rows.add(part * PART), sum.add(part * PART));
-                add_part::<true>((&list, length), &masks, (rows, rows_step), sum);
+                add_part::<8, true>(list, last, (rows, rows_step), sum);
             }
-            if rest > 0 {
-                let (rows, sum) = (rows.add(whole * PART), sum.add(whole * PART));
-                add_part::<false>((&list, length), &masks, (rows, rows_step), sum);
+            let (rows, sum) = ((rows.add(whole * PART), rows_step), sum.add(whole * PART));
+            match (rest.div_ceil(LANES), rest.is_multiple_of(LANES)) {
+                (0, _) => {}
+                (1, true) => add_part::<1, true>(list, last, rows, sum),
+                (1, false) => add_part::<1, false>(list, last, rows, sum),
+                (2, true) => add_part::<2, true>(list, last, rows, sum),
+                (2, false) => add_part::<2, false>(list, last, rows, sum),
+                (3, true) => add_part::<3, true>(list, last, rows, sum),
+                (3, false) => add_part::<3, false>(list, last, rows, sum),
+                (4, true) => add_part::<4, true>(list, last, rows, sum),
+                (4, false) => add_part::<4, false>(list, last, rows, sum),
+                (5, true) => add_part::<5, true>(list, last, rows, sum),
+                (5, false) => add_part::<5, false>(list, last, rows, sum),
+                (6, true) => add_part::<6, true>(list, last, rows, sum),
+                (6, false) => add_part::<6, false>(list, last, rows, sum),
+                (7, true) => add_part::<7, true>(list, last, rows, sum),
+                (7, false) => add_part::<7, false>(list, last, rows, sum),
+                (_, _) => add_part::<8, false>(list, last, rows, sum),
             }
         }
     }
@@ -114,22 +129,22 @@ unsafe fn add(
 /// A part of a position's sums.
 ///
 /// # Safety
-/// As [`add_rows`], for the lanes of a part: all where it is whole, else those of `masks`.
+/// As [`add_rows`], for `V` vectors, of which the last has the lanes `last` where it is not `WHOLE`.
 #[target_feature(enable = "avx2,bmi1,popcnt")]
 #[inline]
-unsafe fn add_part<const WHOLE: bool>(
+unsafe fn add_part<const V: usize, const WHOLE: bool>(
     (list, length): (&List, usize),
-    masks: &[__m256i; 8],
+    last: __m256i,
     (rows, rows_step): (*const f32, usize),
     sum: *mut f32,
 ) {
     // SAFETY: the caller's promise; masked loads and stores touch no lane beyond a row's last.
     unsafe {
-        let load = |from: *const f32, v: usize| match WHOLE {
+        let load = |from: *const f32, v: usize| match WHOLE || v + 1 < V {
             true => _mm256_loadu_ps(from.add(v * LANES)),
-            false => _mm256_maskload_ps(from.wrapping_add(v * LANES), masks[v]),
+            false => _mm256_maskload_ps(from.add(v * LANES), last),
         };
-        let mut acc: [__m256; 8] = std::array::from_fn(|v| load(sum, v));
+        let mut acc: [__m256; V] = std::array::from_fn(|v| load(sum, v));
         for number in list.numbers(length) {
             let row = rows.add(number * rows_step);
             for (v, acc) in acc.iter_mut().enumerate() {
@@ -137,9 +152,9 @@ unsafe fn add_part<const WHOLE: bool>(
             }
         }
         for (v, acc) in acc.into_iter().enumerate() {
-            match WHOLE {
+            match WHOLE || v + 1 < V {
                 true => _mm256_storeu_ps(sum.add(v * LANES), acc),
-                false => _mm256_maskstore_ps(sum.wrapping_add(v * LANES), masks[v], acc),
+                false => _mm256_maskstore_ps(sum.add(v * LANES), last, acc),
             }
         }
     }

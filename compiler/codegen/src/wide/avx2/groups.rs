@@ -6,8 +6,6 @@ use std::arch::x86_64::*;
 
 /// Lanes of a part.
 const PART: usize = 32;
-/// Vectors of a part.
-const VECTORS: usize = PART / LANES;
 /// Groups of a word.
 const EACH: usize = 64 / GROUP;
 
@@ -81,18 +79,26 @@ pub unsafe extern "C" fn add_groups(
         // inside an entry. The feature was detected before this function was chosen.
         unsafe {
             let (table, sums) = ((table.add(first), entry(lanes)), (sums.add(first), sums_step));
-            match lanes - first {
-                PART.. => add::<true>(count, groups, PART, (bits, bits_step), table, sums),
-                rest => add::<false>(count, groups, rest, (bits, bits_step), table, sums),
+            let bits = (bits, bits_step);
+            let rest = lanes - first;
+            match (rest.div_ceil(LANES), rest.is_multiple_of(LANES)) {
+                (1, true) => add::<1, true>(count, groups, rest, bits, table, sums),
+                (1, false) => add::<1, false>(count, groups, rest, bits, table, sums),
+                (2, true) => add::<2, true>(count, groups, rest, bits, table, sums),
+                (2, false) => add::<2, false>(count, groups, rest, bits, table, sums),
+                (3, true) => add::<3, true>(count, groups, rest, bits, table, sums),
+                (3, false) => add::<3, false>(count, groups, rest, bits, table, sums),
+                (4, false) => add::<4, false>(count, groups, rest, bits, table, sums),
+                (_, _) => add::<4, true>(count, groups, PART, bits, table, sums),
             }
         }
     }
 }
 
 /// # Safety
-/// As [`add_groups`], for `lanes` lanes, all of a part where it is whole.
+/// As [`add_groups`], for `lanes` lanes of `V` vectors, of which the last has all where it is `WHOLE`.
 #[target_feature(enable = "avx2,bmi1,popcnt")]
-unsafe fn add<const WHOLE: bool>(
+unsafe fn add<const V: usize, const WHOLE: bool>(
     count: usize,
     groups: usize,
     lanes: usize,
@@ -100,17 +106,17 @@ unsafe fn add<const WHOLE: bool>(
     (table, step): (*const f32, usize),
     (sums, sums_step): (*mut f32, usize),
 ) {
-    let masks: [__m256i; VECTORS] = std::array::from_fn(|v| mask(v, lanes));
+    let last = mask(V - 1, lanes);
     // SAFETY: the caller's promise; masked loads and stores touch no lane beyond an entry's last.
     unsafe {
-        let load = |from: *const f32, v: usize| match WHOLE {
+        let load = |from: *const f32, v: usize| match WHOLE || v + 1 < V {
             true => _mm256_loadu_ps(from.add(v * LANES)),
-            false => _mm256_maskload_ps(from.wrapping_add(v * LANES), masks[v]),
+            false => _mm256_maskload_ps(from.add(v * LANES), last),
         };
         for position in 0..count {
             let bits = bits.cast::<u32>().add(position * bits_step).cast::<u64>();
             let sum = sums.add(position * sums_step);
-            let mut acc: [__m256; VECTORS] = std::array::from_fn(|v| load(sum, v));
+            let mut acc: [__m256; V] = std::array::from_fn(|v| load(sum, v));
             for word in 0..groups.div_ceil(EACH) {
                 let mut left = *bits.add(word);
                 let mut first = table.add(word * (EACH * ENTRIES * step));
@@ -124,9 +130,9 @@ unsafe fn add<const WHOLE: bool>(
                 }
             }
             for (v, acc) in acc.into_iter().enumerate() {
-                match WHOLE {
+                match WHOLE || v + 1 < V {
                     true => _mm256_storeu_ps(sum.add(v * LANES), acc),
-                    false => _mm256_maskstore_ps(sum.wrapping_add(v * LANES), masks[v], acc),
+                    false => _mm256_maskstore_ps(sum.add(v * LANES), last, acc),
                 }
             }
         }
