@@ -35,3 +35,7 @@ soak:
 # snnc and its peers on the same weights, in turn: tables of ratios (benches/peers/README.md).
 bench-peers *args:
     python3 benches/peers/run.py {{args}}
+
+# Learning beside SpikingJelly, or with and without attention: `just parity learning --data DIR` (benches/parity/README.md).
+parity *args:
+    python3 benches/parity/run.py {{args}}

@@ -1,62 +1,119 @@
-//! The masked add against the dense product of the `gemm` crate, over firing rates: 8,192 rows of 1,152 spikes times
-//! a weight of 1,152×128. Throughput is in dense multiply-adds, so that both can be compared.
+//! The forms of a product with spikes over firing rates, on one convolution and one thread: multiply-adds a cycle, as if
+//! the product were dense, so that all can be compared; behind each what the cost model says.
 //!
-//! The time is that of the product's own step, by the session's profile: packing the input is not counted.
+//! ```text
+//! cargo bench --bench masked_add -- [vectors=512|256|128] [inputs=128] [outputs=128] [size=16] [batch=2]
+//! ```
+//!
+//! The time is that of the product's own steps at their best, by the session's profile: what expands bits for the dense
+//! form counts, packing the input does not. A cycle is what a chain of dependent additions takes for one.
 
-#[path = "../tests/support/compiled.rs"]
-mod compiled;
+#[path = "../tests/support/clock.rs"]
+mod clock;
 
-use compiled::session_of;
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use snnc_compiler::Mode;
+use snnc_compiler::front::{SourceMap, analyze};
+use snnc_compiler::{Activities, Form, Forms, Mode, Options, Product, Vectors, compile, cycles_per_add};
 use snnc_runtime::rng::{Purpose, Rng};
 use snnc_runtime::{Session, initialise};
-use std::time::Duration;
 
+/// Timesteps.
 const STEPS: usize = 4;
-const BATCH: usize = 2048;
-const INPUT: usize = 1152;
-const OUTPUT: usize = 128;
+/// Runs of which the best counts.
+const RUNS: usize = 15;
+/// The layer, whose product stands alone.
+const LAYER: &str = "y.conv";
 
-fn session(kind: &str, rate: f32) -> Session {
-    let text = format!(
-        "network product {{ timesteps {STEPS} input x: {kind}[time, {INPUT}]
-           let y = x |> linear({OUTPUT}, bias: false)
-           y |> mean(time) }}"
-    );
-    let mut session = session_of(&text, Mode::Infer, BATCH);
-    initialise(&mut session, 0).expect("weights");
-    let fill = |slot: usize, to: &mut [f32]| {
-        let mut rng = Rng::new(1, Purpose::Shuffle, slot as u64);
-        to.iter_mut().for_each(|v| *v = if rng.uniform() < rate { 1.0 } else { 0.0 });
-        Ok(())
-    };
-    session.set_inputs(BATCH, fill).expect("inputs");
-    session
+/// What is measured.
+struct Sizes {
+    vectors: usize,
+    inputs: usize,
+    outputs: usize,
+    size: usize,
+    batch: usize,
 }
 
-/// The time of the product's step in `runs` runs.
-fn product(session: &mut Session, runs: u64) -> Duration {
-    session.start_profile();
-    for _ in 0..runs {
+impl Sizes {
+    fn from_arguments() -> Sizes {
+        let mut sizes = Sizes { vectors: 512, inputs: 128, outputs: 128, size: 16, batch: 2 };
+        for (name, value) in
+            std::env::args().filter_map(|a| a.split_once('=').map(|(n, v)| (n.into(), v.into())))
+        {
+            let (name, value): (String, String) = (name, value);
+            let value = value.parse().expect("a number");
+            match name.as_str() {
+                "vectors" => sizes.vectors = value,
+                "inputs" => sizes.inputs = value,
+                "outputs" => sizes.outputs = value,
+                "size" => sizes.size = value,
+                "batch" => sizes.batch = value,
+                other => panic!("`{other}` is no size"),
+            }
+        }
+        sizes
+    }
+
+    /// A session whose product has the form, its product and what the cost model says of it.
+    fn session(&self, form: Form, rate: f32) -> (Session, Product, f64) {
+        let Sizes { inputs, outputs, size, batch, .. } = *self;
+        let text = format!(
+            "network product {{ timesteps {STEPS} input x: spike[time, {inputs}, {size}, {size}]
+               let y = x |> conv({outputs}, kernel: 3, pad: 1, bias: false)
+               y |> max_pool({size}) |> flatten |> mean(time) }}"
+        );
+        let sources = SourceMap::single("inline.snn", &text);
+        let model = analyze(&sources, "inline.snn", &[]).expect("a model");
+        let vectors = match self.vectors {
+            512 => Vectors::Widest,
+            256 => Vectors::Middle,
+            _ => Vectors::Portable,
+        };
+        let forms = Forms { rest: Some(form), ..Forms::default() };
+        let options =
+            Options { activities: Activities::uniform(rate), forms, vectors, ..Options::new(Mode::Infer) };
+        let compiled = compile(&model, &sources, "inline.snn", &options).expect("it compiles");
+        let product = compiled.products[0].clone();
+        assert_eq!(product.layer, LAYER);
+        let predicted = 1.0 / cycles_per_add(form, rate, &product.work, compiled.vector);
+        let mut session = Session::new(compiled.executable, batch, 1).expect("memory");
+        initialise(&mut session, 0).expect("weights");
+        let fill = |slot: usize, to: &mut [f32]| {
+            let mut rng = Rng::new(1, Purpose::Shuffle, slot as u64);
+            to.iter_mut().for_each(|v| *v = if rng.uniform() < rate { 1.0 } else { 0.0 });
+            Ok(())
+        };
+        session.set_inputs(batch, fill).expect("inputs");
+        (session, product, predicted)
+    }
+
+    /// Multiply-adds a cycle of a form, measured and predicted.
+    fn measure(&self, form: Form, rate: f32) -> (f64, f64) {
+        let (mut session, product, predicted) = self.session(form, rate);
         session.run_forward().expect("forward");
+        let mut best = f64::INFINITY;
+        let cycle = clock::cycle();
+        for _ in 0..RUNS {
+            session.start_profile();
+            session.run_forward().expect("forward");
+            let rows = session.profile();
+            let own = rows.iter().filter(|row| row.name == product.layer || row.name == product.step);
+            best = best.min(own.map(|row| row.total.as_secs_f64()).sum());
+        }
+        (product.adds as f64 * self.batch as f64 / (best / cycle), predicted)
     }
-    session.profile().iter().filter(|row| row.name == "y.linear").map(|row| row.total).sum()
 }
 
-fn bench(c: &mut Criterion) {
-    let mut group = c.benchmark_group("product");
-    group.throughput(Throughput::Elements((STEPS * BATCH * INPUT * OUTPUT) as u64)).sample_size(10);
-    for percent in [1, 2, 5, 10, 15, 20, 30, 50] {
-        let mut session = session("spike", percent as f32 / 100.0);
-        group.bench_function(BenchmarkId::new("masked_add", format!("{percent}%")), |b| {
-            b.iter_custom(|runs| product(&mut session, runs));
-        });
+fn main() {
+    let sizes = Sizes::from_arguments();
+    println!("multiply-adds a cycle, measured and (predicted), vectors of {} bits", sizes.vectors);
+    print!("rate");
+    Form::ALL.iter().for_each(|form| print!("{form:>18}"));
+    println!();
+    for percent in [1, 2, 5, 10, 15, 20, 25, 30, 40, 50, 60] {
+        print!("{percent:3}%");
+        for form in Form::ALL {
+            let (measured, predicted) = sizes.measure(form, percent as f32 / 100.0);
+            print!("{:>18}", format!("{measured:.1} ({predicted:.1})"));
+        }
+        println!();
     }
-    let mut session = session("f32", 0.1);
-    group.bench_function("gemm", |b| b.iter_custom(|runs| product(&mut session, runs)));
-    group.finish();
 }
-
-criterion_group!(benches, bench);
-criterion_main!(benches);

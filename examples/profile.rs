@@ -2,13 +2,20 @@
 //!
 //! Prints the steps of a plan from the slowest down, for random weights and a random image. With a rate, the shifts of
 //! the norms of `models/resnet19.snn` or `models/statten.snn` are moved until their layers fire that often. `threads=1`
-//! takes one thread, `vectors=128` walks over spikes with vectors of 128 bits, `skip=sample-dx` leaves a pass out.
+//! takes one thread, `vectors=128` does products with spikes with vectors of 128 bits, `form=walk` (or `grouped`, `dense`)
+//! all of them in one form, `skip=sample-dx` leaves a pass out. Each product is listed with its form and the multiply-adds of
+//! a cycle, as if all bits were set: expected, and measured with what stands in the same kernel; with one thread both can be
+//! compared.
 
+#[path = "../tests/support/clock.rs"]
+mod clock;
 #[path = "../tests/support/rates.rs"]
 mod rates;
 
 use snnc_compiler::front::{SourceMap, analyze, render};
-use snnc_compiler::{FIRING_RATE, Mode, Options, Vectors, compile};
+use snnc_compiler::{
+    Activities, FIRING_RATE, Form, Forms, Mode, Options, Product, Vector, Vectors, compile, cycles_per_add,
+};
 use snnc_runtime::{Phase, Session, StepTime, initialise};
 use std::time::Instant;
 
@@ -18,19 +25,21 @@ const REPEATS: usize = 9;
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [file, batch, defines @ ..] = args.as_slice() else {
-        eprintln!("usage: profile FILE BATCH [rate=R] [threads=N] [vectors=BITS] [skip=PASS] [name=value …]");
+        eprintln!(
+            "usage: profile FILE BATCH [rate=R] [threads=N] [vectors=BITS] [form=FORM] [skip=PASS] [name=value …]"
+        );
         std::process::exit(2);
     };
     let batch: usize = batch.parse().expect("BATCH is a number");
     let mut defines: Vec<(String, String)> =
         defines.iter().filter_map(|d| d.split_once('=')).map(|(n, v)| (n.into(), v.into())).collect();
-    let skip: Vec<String> =
-        defines.iter().filter(|(n, _)| n == "skip").map(|(_, pass)| pass.clone()).collect();
-    defines.retain(|(n, _)| n != "skip");
-    let mut own = |name: &str| -> Option<f64> {
+    let mut text = |name: &str| -> Option<String> {
         let at = defines.iter().position(|(n, _)| n == name)?;
-        Some(defines.remove(at).1.parse().expect("a number"))
+        Some(defines.remove(at).1)
     };
+    let skip: Vec<String> = text("skip").into_iter().collect();
+    let form: Option<Form> = text("form").map(|form| form.parse().expect("a form"));
+    let mut own = |name: &str| text(name).map(|value| value.parse::<f64>().expect("a number"));
     let (rate, threads) = (own("rate"), own("threads").unwrap_or(0.0) as usize);
     let vectors = match own("vectors").map(|bits| bits as usize) {
         None | Some(512) => Vectors::Widest,
@@ -42,11 +51,14 @@ fn main() {
         analyze(&sources, file, &defines).unwrap_or_else(|e| panic!("{}", render(&sources, &e, false)));
     let session = |mode| {
         let firing_rate = rate.map_or(FIRING_RATE, |rate| rate as f32);
-        let options = Options { firing_rate, vectors, skip: skip.clone(), ..Options::new(mode) };
+        let forms = Forms { rest: form, ..Forms::default() };
+        let activities = Activities::uniform(firing_rate);
+        let options = Options { activities, forms, vectors, skip: skip.clone(), ..Options::new(mode) };
         let compiled = compile(&model, &sources, file, &options).expect("it compiles");
-        Session::new(compiled.executable, batch, threads).expect("memory")
+        let session = Session::new(compiled.executable, batch, threads).expect("memory");
+        (session, Products { all: compiled.products, vector: compiled.vector })
     };
-    let mut train = session(Mode::Train);
+    let (mut train, of_train) = session(Mode::Train);
     initialise(&mut train, 0).expect("weights");
     fill(&mut train, batch);
     train.set_labels(&(0..batch as i32).map(|i| i % 10).collect::<Vec<_>>()).expect("labels");
@@ -57,14 +69,43 @@ fn main() {
         }
         None => train.run_forward().expect("forward"),
     }
-    let mut infer = session(Mode::Infer);
+    let (mut infer, of_infer) = session(Mode::Infer);
     infer.copy_params(&train).expect("the same parameters");
     fill(&mut infer, batch);
     if let Some(rate) = rate {
         rates::calibrate(&mut infer, |_| rate);
     }
-    run(&mut infer, Mode::Infer, batch);
-    run(&mut train, Mode::Train, batch);
+    run(&mut infer, &of_infer, Mode::Infer, batch);
+    run(&mut train, &of_train, Mode::Train, batch);
+}
+
+/// The products with spikes of a session, and the vectors that do them.
+struct Products {
+    all: Vec<Product>,
+    vector: Vector,
+}
+
+impl Products {
+    /// Prints those that stand alone in their step, in the order of the network.
+    fn print(&self, rows: &[Row], batch: usize) {
+        let cycle = clock::cycle();
+        println!("form      rate  expected  measured adds a cycle");
+        for product in &self.all {
+            let Product { form, input, step, work, .. } = product;
+            let alone = self.all.iter().filter(|other| other.step == *step).count() == 1;
+            let expected = 1.0 / cycles_per_add(*form, input.rate, work, self.vector);
+            let own = rows
+                .iter()
+                .filter(|row| row.step == *step || *form == Form::Dense && row.step == product.layer);
+            let seconds: f64 = own.map(|row| row.seconds).sum();
+            if !alone || seconds == 0.0 {
+                continue;
+            }
+            let measured = (product.adds * batch as u64) as f64 / (seconds / cycle);
+            println!("{form:7} {:6.3} {expected:9.1} {measured:9.1}  {step}", input.rate);
+        }
+        println!();
+    }
 }
 
 /// Any fixed pattern will do: rates are printed.
@@ -77,7 +118,7 @@ fn fill(session: &mut Session, batch: usize) {
     session.set_inputs(batch, image).expect("inputs");
 }
 
-fn run(session: &mut Session, mode: Mode, batch: usize) {
+fn run(session: &mut Session, products: &Products, mode: Mode, batch: usize) {
     let step = |session: &mut Session| {
         session.run_forward().expect("forward");
         if mode == Mode::Train {
@@ -117,6 +158,7 @@ fn run(session: &mut Session, mode: Mode, batch: usize) {
     );
     print(&by_family(&best), sum, 16);
     print(&best, sum, 20);
+    products.print(&best, batch);
 }
 
 /// What all threads have computed so far, where the system says so (Linux).
@@ -131,6 +173,8 @@ fn cpu_seconds() -> f64 {
 /// A step, or several of a family, and its shortest time.
 struct Row {
     name: String,
+    /// The plan's name for it.
+    step: String,
     seconds: f64,
 }
 
@@ -141,7 +185,8 @@ impl Row {
             Phase::Forward => "forward",
             Phase::Backward => "backward",
         };
-        Row { name: format!("{phase} {} {}", row.kind, row.name), seconds: row.total.as_secs_f64() }
+        let name = format!("{phase} {} {}", row.kind, row.name);
+        Row { name, step: row.name.clone(), seconds: row.total.as_secs_f64() }
     }
 }
 
@@ -164,7 +209,7 @@ fn by_family(rows: &[Row]) -> Vec<Row> {
         let name = format!("{kind} {}", end.into_iter().rev().collect::<Vec<_>>().join("."));
         match families.iter_mut().find(|family| family.name == name) {
             Some(known) => known.seconds += row.seconds,
-            None => families.push(Row { name, seconds: row.seconds }),
+            None => families.push(Row { name, step: String::new(), seconds: row.seconds }),
         }
     }
     families

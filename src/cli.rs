@@ -1,8 +1,9 @@
 //! The command line.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use snnc_compiler::Emit;
+use snnc_compiler::{Emit, Form};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// A compiler and trainer for spiking neural networks.
 #[derive(Parser, Debug)]
@@ -172,10 +173,14 @@ pub struct CompileArgs {
     /// Check the tensor IR after every pass.
     #[arg(long)]
     pub verify: bool,
-    /// The share of neurons that is expected to fire at a timestep: products with spikes are laid out for it;
-    /// 0.15 where it is not given.
-    #[arg(long, value_name = "RATE", value_parser = firing_rate, allow_negative_numbers = true)]
-    pub firing_rate: Option<f64>,
+    /// The share of neurons that is expected to fire at a timestep, of a layer of neurons or of all others: products with
+    /// spikes are chosen and laid out for it; 0.15 where it is not given.
+    #[arg(long, value_delimiter = ',', value_name = "[LAYER=]RATE,…", value_parser = of_layer(firing_rate))]
+    #[arg(allow_negative_numbers = true)]
+    pub firing_rate: Vec<OfLayer<f64>>,
+    /// How products with spikes are done, that of a layer or all others: walk, grouped, dense; the cheapest where it is not given.
+    #[arg(long, value_delimiter = ',', value_name = "[LAYER=]FORM,…", value_parser = of_layer(Form::from_str))]
+    pub form: Vec<OfLayer<Form>>,
     /// Write each stage to a file of this directory instead of stdout.
     #[arg(short = 'o', long = "output", value_name = "DIR")]
     pub output: Option<PathBuf>,
@@ -353,6 +358,28 @@ pub struct EnergyArgs {
     pub baseline: Option<PathBuf>,
 }
 
+/// What is said of a layer, or of all that are not named.
+#[derive(Clone, Debug)]
+pub struct OfLayer<T> {
+    /// The layer's path.
+    pub layer: Option<String>,
+    /// What is said of it.
+    pub value: T,
+}
+
+/// Reads `LAYER=VALUE` or `VALUE`.
+fn of_layer<T>(
+    value: impl Fn(&str) -> Result<T, String> + Clone,
+) -> impl Fn(&str) -> Result<OfLayer<T>, String> + Clone {
+    move |text| {
+        let (layer, own) = text.split_once('=').map_or((None, text), |(layer, own)| (Some(layer), own));
+        if layer == Some("") {
+            return Err("a layer's path stands before `=`".to_owned());
+        }
+        Ok(OfLayer { layer: layer.map(str::to_owned), value: value(own)? })
+    }
+}
+
 /// Reads a firing rate.
 fn firing_rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
@@ -386,6 +413,9 @@ pub struct InferArgs {
     /// Samples that are computed together, instead of the model's.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch: Option<u32>,
+    /// Decides the spikes of an input whose encoder draws random numbers; 0, as in evaluation, where it is not given.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
     #[command(flatten)]
     pub threads: ThreadArgs,
 }
@@ -410,6 +440,9 @@ pub struct GradArgs {
     /// Where the loss goes: `{"loss": …}`.
     #[arg(long, value_name = "FILE")]
     pub loss_output: Option<PathBuf>,
+    /// Decides the spikes of an input whose encoder draws random numbers; 0, as in evaluation, where it is not given.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
     #[command(flatten)]
     pub threads: ThreadArgs,
 }

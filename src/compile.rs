@@ -1,10 +1,10 @@
 //! `snnc compile`: machine code for inference, training or both, and any stage on the way.
 
-use crate::cli::{CompileArgs, ModeArg};
+use crate::cli::{CompileArgs, ModeArg, OfLayer};
 use crate::failure::Failure;
 use crate::{model, output};
 use serde_json::{Value, json};
-use snnc_compiler::{Compiled, Emit, FIRING_RATE, Mode, Options};
+use snnc_compiler::{Activities, Activity, Compiled, Emit, Forms, Mode, Options, check_layers};
 use std::path::Path;
 
 /// Compiles the model and shows what was asked for.
@@ -24,10 +24,13 @@ pub fn run(args: &CompileArgs, as_json: bool) -> Result<(), Failure> {
             skip: args.skip.clone(),
             emit,
             verify: args.verify,
-            firing_rate: args.firing_rate.map_or(FIRING_RATE, |rate| rate as f32),
+            activities: activities(args),
+            forms: forms(args),
             ..Options::new(mode)
         };
-        results.push((mode, model::compile(&loaded, &options)?));
+        let compiled = model::compile(&loaded, &options)?;
+        check_layers(&options.activities, &compiled.executable.plan).map_err(Failure::User)?;
+        results.push((mode, compiled));
     }
     let stages = stages(&loaded.model.name, &results);
     if let Some(folder) = &args.output {
@@ -53,6 +56,31 @@ pub fn run(args: &CompileArgs, as_json: bool) -> Result<(), Failure> {
         output::note(&line(&loaded.model.name, *mode, compiled));
     }
     Ok(())
+}
+
+/// What neurons are expected to do: what is said of a layer last counts.
+fn activities(args: &CompileArgs) -> Activities {
+    let mut activities = Activities::default();
+    for OfLayer { layer, value } in &args.firing_rate {
+        let activity = Activity::of_rate(*value as f32);
+        match layer {
+            Some(layer) => drop(activities.layers.insert(layer.clone(), activity)),
+            None => activities.rest = activity,
+        }
+    }
+    activities
+}
+
+/// The forms that are asked for.
+fn forms(args: &CompileArgs) -> Forms {
+    let mut forms = Forms::default();
+    for OfLayer { layer, value } in &args.form {
+        match layer {
+            Some(layer) => drop(forms.layers.insert(layer.clone(), *value)),
+            None => forms.rest = Some(*value),
+        }
+    }
+    forms
 }
 
 /// A stage to show.

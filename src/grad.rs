@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::{model, output};
 use serde_json::json;
 use snnc_compiler::Mode;
-use snnc_runtime::{checkpoint, differentiate, npy};
+use snnc_runtime::{Draws, checkpoint, differentiate, npy};
 use std::time::Instant;
 
 /// Computes and writes loss and gradients.
@@ -22,6 +22,7 @@ pub fn run(args: &GradArgs, as_json: bool) -> Result<(), Failure> {
     let mut session =
         model::session(&loaded, Mode::Train, Some(labels.len()), labels.len(), args.threads.count())?;
     checkpoint::load(&args.weights, &mut session)?;
+    session.set_draws(Draws::evaluation_of(args.seed));
     let start = Instant::now();
     let (loss, gradients) = differentiate(&mut session, &samples, &labels)?;
     let seconds = start.elapsed().as_secs_f64();

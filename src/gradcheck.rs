@@ -110,7 +110,7 @@ fn clear_draw(
     }
 }
 
-/// Random samples and labels; everything that the network reads by name.
+/// Random samples and labels, two of them where samples are mixed; everything that the network reads by name.
 fn set(session: &mut Session, seed: u64, batch: usize) -> Result<Values, snnc_runtime::Error> {
     let (input, classes) = (&session.plan().inputs[0], session.plan().classes);
     let (spikes, encoded) = (input.spikes, input.encoder.is_some());
@@ -134,7 +134,16 @@ fn set(session: &mut Session, seed: u64, batch: usize) -> Result<Values, snnc_ru
         values.insert(spec.name.clone(), session.param(&spec.name)?.to_vec());
     }
     values.insert(session.plan().inputs[0].name.clone(), session.inputs()?.to_vec());
-    values.insert("labels".to_owned(), labels.iter().map(|&label| label as f32).collect());
+    let numbers = |labels: &[i32]| labels.iter().map(|&label| label as f32).collect();
+    values.insert("labels".to_owned(), numbers(&labels));
+    if let [_, _, second, share] = session.plan().inputs.as_slice() {
+        let (second, share) = (second.name.clone(), share.name.clone());
+        let others: Vec<i32> = (0..batch).map(|_| rng.below(classes) as i32).collect();
+        let shares: Vec<f32> = (0..batch).map(|_| rng.uniform()).collect();
+        session.set_mixes(&others, &shares)?;
+        values.insert(second, numbers(&others));
+        values.insert(share, shares);
+    }
     Ok(values)
 }
 

@@ -6,7 +6,7 @@ use crate::train::limit;
 use crate::{model, output};
 use serde_json::json;
 use snnc_compiler::Mode;
-use snnc_runtime::{checkpoint, npy, predict};
+use snnc_runtime::{Draws, checkpoint, npy, predict};
 use std::time::Instant;
 
 /// Computes and writes the logits.
@@ -18,6 +18,7 @@ pub fn run(args: &InferArgs, as_json: bool) -> Result<(), Failure> {
     let most = samples.shape.iter().take(2).copied().max().unwrap_or(1);
     let mut session = model::session(&loaded, Mode::Infer, limit(args.batch), most, args.threads.count())?;
     checkpoint::load(&args.weights, &mut session)?;
+    session.set_draws(Draws::evaluation_of(args.seed));
     let start = Instant::now();
     let logits = predict(&mut session, &samples)?;
     let seconds = start.elapsed().as_secs_f64();

@@ -98,6 +98,23 @@ fn the_report_tells_the_order_of_attention() {
 }
 
 #[test]
+fn the_report_tells_how_products_are_done() {
+    let rates = ["--firing-rate", "stem.unit.lif=0.4,0.05"];
+    let switches = ["--form", "body.unit_2.conv=dense", "--emit", "report", "--mode", "infer"];
+    let run = snnc(&[&["compile", "models/digits.snn"][..], &rates, &switches].concat());
+    let rows = run.succeeds().stdout.lines().skip_while(|line| !line.starts_with("products with spikes"));
+    let rows: Vec<Vec<&str>> = rows.skip(2).take(3).map(|row| row.split_whitespace().collect()).collect();
+    let told: Vec<[&str; 3]> = rows.iter().map(|row| [row[4], row[0], row[1]]).collect();
+    // The head reads what a pool takes of a layer that fires at 5 %; unsaid forms are chosen.
+    let expected = [
+        ["body.unit.conv", told[0][1], "0.400"],
+        ["body.unit_2.conv", "dense", "0.050"],
+        ["head.linear", "walk", "0.050"],
+    ];
+    assert_eq!(told, expected, "{}", run.stdout);
+}
+
+#[test]
 fn optional_passes_can_be_left_out() {
     for pass in [
         "hoist-static",

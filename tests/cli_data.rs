@@ -103,6 +103,25 @@ fn threads_change_nothing_and_the_list_does() {
     assert!(one != train(&models[0], "1").0, "the list changes what is trained");
 }
 
+/// Spikes stay spikes where rectangles of them are mixed.
+#[test]
+fn spikes_of_events_are_mixed() {
+    let (folder, page) = (Folder::new("mixed-events"), page());
+    data(&folder);
+    let model =
+        blocks(&page, "snn").into_iter().find(|block| block.contains("network nmnist")).expect("a model");
+    let spikes =
+        model.replace("f32[time, 2, 17, 17]", "spike[time, 2, 17, 17]").replace("batch     2", "batch     5");
+    assert!(spikes != model && spikes.contains("cutmix(p: 0.5)"));
+    let (nmnist, out) = (folder.file("nmnist"), folder.file("run"));
+    let train = |text: &str| {
+        snnc(&["train", &folder.write("a.snn", text), "--data", &nmnist, "--out", &out, "--json"])
+    };
+    let accuracy = train(&spikes).json()["history"][1]["train_accuracy"].as_f64().expect("a number");
+    assert!((0.0..=1.0).contains(&accuracy), "{accuracy}");
+    train(&spikes.replace("cutmix", "mixup")).fails(1, &["`mixup` makes numbers between 0 and 1", "help"]);
+}
+
 #[test]
 fn inspection_reports_in_json() {
     let folder = Folder::new("inspect");

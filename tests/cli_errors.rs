@@ -17,6 +17,10 @@ fn the_command_line() {
     snnc(&["chek", MODEL]).fails(2, &["check"]);
     snnc(&["check", MODEL, "-D", "width"]).fails(2, &["NAME=VALUE"]);
     snnc(&["compile", MODEL, "--emit", "irr"]).fails(2, &["irr"]);
+    snnc(&["compile", MODEL, "--firing-rate", "body.unit.lif=1.5"]).fails(2, &["from 0 to 1"]);
+    snnc(&["compile", MODEL, "--firing-rate", "body.lif=0.5"]).fails(1, &["`body.lif`", "body.unit.lif"]);
+    snnc(&["compile", MODEL, "--form", "head.linear=wide"]).fails(2, &["`wide`", "walk"]);
+    snnc(&["compile", MODEL, "--form", "head=walk"]).fails(1, &["`head`", "head.linear"]);
     snnc(&["compile", MODEL, "--emit", "ir:after=nothing"]).fails(2, &["nothing"]);
     for bad in [
         ["--batch", "0"],

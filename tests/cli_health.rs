@@ -156,6 +156,10 @@ fn a_run_folder_holds_all_that_is_needed_to_know_it_again() {
     let env = json("env.json");
     assert_eq!((&env["seed"], &env["data"]), (&0.into(), &"digits".into()));
     assert_eq!(env["data_hash"].as_str().map(str::len), Some(16));
+    // Tests run in the folder of the sources, which may be a repository.
+    let commit = &env["commit"];
+    assert!(commit.is_null() || commit.as_str().is_some_and(|hash| hash.len() >= 40), "{commit}");
+    assert!(commit.is_string() || !std::path::Path::new(".git").exists());
     let names: Vec<String> = std::fs::read_dir(&out)
         .expect("listed")
         .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())

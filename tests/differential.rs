@@ -3,7 +3,7 @@
 #[path = "support/oracle.rs"]
 mod oracle;
 
-use snnc_compiler::{Mode, Options, Vectors};
+use snnc_compiler::{Form, Forms, Mode, Options, Vectors};
 use snnc_ir::random::{RandomOptions, attention_graph, graph, values};
 use snnc_ir::{AxisName, Graph, InstData, Op, Over};
 use snnc_passes::pipeline;
@@ -56,9 +56,24 @@ fn no_pass_is_needed_for_the_right_result() {
     }
 }
 
-/// Logits and gradients of a network, as bits.
-fn bits(graph: &Graph, seed: u64, threads: usize, vectors: Vectors) -> Vec<u32> {
-    let options = Options { vectors, ..Options::new(graph.mode) };
+#[test]
+fn every_form_of_a_product_is_right() {
+    for (n, form) in Form::ALL.into_iter().enumerate() {
+        for seed in (1000..1024).map(|seed| seed + 30 * n as u64) {
+            let mode = if seed % 2 == 0 { Mode::Infer } else { Mode::Train };
+            let graph = if seed % 3 == 0 { attention_graph } else { graph };
+            let graph = graph(seed, options(seed, mode));
+            let forms = Forms { rest: Some(form), ..Forms::default() };
+            let given = values(&graph, seed, 3);
+            oracle::check_with(Options { forms, ..Options::new(mode) }, graph, &given, (3, 2), 2e-4);
+        }
+    }
+}
+
+/// Logits and gradients of a network, as bits; its products with spikes have a form.
+fn bits(graph: &Graph, seed: u64, form: Form, threads: usize, vectors: Vectors) -> Vec<u32> {
+    let forms = Forms { rest: Some(form), ..Forms::default() };
+    let options = Options { vectors, forms, ..Options::new(graph.mode) };
     let mut session = oracle::session(graph, &values(graph, seed, 3), (3, threads), &options);
     session.run_forward().expect("forward");
     session.run_backward().expect("backward");
@@ -74,10 +89,12 @@ fn bits(graph: &Graph, seed: u64, threads: usize, vectors: Vectors) -> Vec<u32> 
 fn neither_vectors_nor_threads_change_a_bit() {
     for seed in 900..916 {
         let graph = graph(seed, RandomOptions { blocks: 4, ..options(seed, Mode::Train) });
-        let one = bits(&graph, seed, 1, Vectors::Widest);
-        for (threads, vectors) in [(2, Vectors::Widest), (1, Vectors::Middle), (3, Vectors::Portable)] {
-            let found = bits(&graph, seed, threads, vectors);
-            assert_eq!(found, one, "seed {seed}: {vectors:?}, {threads} threads");
+        for form in Form::CHOSEN {
+            let one = bits(&graph, seed, form, 1, Vectors::Widest);
+            for (threads, vectors) in [(2, Vectors::Widest), (1, Vectors::Middle), (3, Vectors::Portable)] {
+                let found = bits(&graph, seed, form, threads, vectors);
+                assert_eq!(found, one, "seed {seed}: {form}, {vectors:?}, {threads} threads");
+            }
         }
     }
 }

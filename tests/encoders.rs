@@ -237,6 +237,33 @@ fn every_encoder_is_checked_compiled_run_and_differentiated() {
 }
 
 #[test]
+fn a_seed_decides_the_spikes_of_infer_and_grad() {
+    let folder = Folder::new("coded-seed");
+    let model = folder.write("coded.snn", text("poisson"));
+    let weights = folder.file("w.safetensors");
+    snnc(&["init", &model, "--seed", "1", "-o", &weights]).succeeds();
+    let x = folder.write("x.npy", floats(&[3, 1, 8, 8], &images(3)));
+    let y = folder.write("y.npy", command::labels(&[1, 2, 3]));
+    let run = |command: &str, extra: &[&str]| {
+        let out = folder.file("out");
+        let args = [command, model.as_str(), "--weights", &weights, "--input", &x, "--output", &out];
+        let labels: &[&str] = if command == "grad" { &["--labels", &y] } else { &[] };
+        snnc(&[&args[..], labels, extra].concat()).succeeds();
+        std::fs::read(&out).expect("a result")
+    };
+    for command in ["infer", "grad"] {
+        let plain = run(command, &[]);
+        assert_eq!(plain, run(command, &["--seed", "0"]), "{command}");
+        assert_ne!(plain, run(command, &["--seed", "7"]), "{command}");
+        assert_eq!(
+            run(command, &["--seed", "7"]),
+            run(command, &["--seed", "7", "--threads", "1"]),
+            "{command}"
+        );
+    }
+}
+
+#[test]
 fn bad_samples_are_named() {
     let folder = Folder::new("coded-bad");
     let model = folder.write("coded.snn", text("poisson"));

@@ -4,7 +4,7 @@ use crate::{IMAGES, rates_of, resident};
 use serde_json::{Value, json};
 use snnc_compiler::front::{SourceMap, analyze, render};
 use snnc_compiler::plan::{Optimizer, ParamRole};
-use snnc_compiler::{FIRING_RATE, Mode, Options, compile};
+use snnc_compiler::{Activities, FIRING_RATE, Mode, Options, compile};
 use snnc_runtime::checkpoint::{Tensor, read_tensors};
 use snnc_runtime::optim::{Decay, Pace, Rule};
 use snnc_runtime::rng::{Purpose, Rng};
@@ -73,7 +73,7 @@ pub fn session(file: &str, arguments: &mut Arguments, mode: Mode, batch: usize) 
     let sources = SourceMap::load(file, &mut |name| std::fs::read_to_string(name).map_err(|e| e.to_string()));
     let model =
         analyze(&sources, file, &arguments.0).unwrap_or_else(|e| panic!("{}", render(&sources, &e, false)));
-    let options = Options { firing_rate, ..Options::new(mode) };
+    let options = Options { activities: Activities::uniform(firing_rate), ..Options::new(mode) };
     let compiled = compile(&model, &sources, file, &options).expect("it compiles");
     Session::new(compiled.executable, batch, threads).expect("memory")
 }

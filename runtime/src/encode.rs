@@ -27,7 +27,12 @@ impl Draws {
 
     /// What evaluations draw: the same spikes each time, whatever seed a run had.
     pub fn evaluation() -> Draws {
-        Draws { seed: 0, pass: Draws::EVALUATION }
+        Draws::evaluation_of(0)
+    }
+
+    /// Of an evaluation with another seed.
+    pub fn evaluation_of(seed: u64) -> Draws {
+        Draws { seed, pass: Draws::EVALUATION }
     }
 
     /// What an epoch of training draws.

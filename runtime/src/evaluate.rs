@@ -60,6 +60,7 @@ pub fn evaluate(
         order: &order,
         batch: session.max_batch(),
         loaders: loader::loaders(session.threads()),
+        mixing: None,
     };
     session.reset_rates();
     session.watch_neurons(true);
@@ -73,7 +74,7 @@ pub fn evaluate(
         samples,
         images_per_second: samples as f64 / start.elapsed().as_secs_f64().max(1e-9),
         peak_bytes: session.peak_bytes()
-            + loader::bytes(source.batch, source.input.sample_len(), session.threads()),
+            + loader::bytes(source.batch, source.input.sample_len(), session.threads(), false),
         firing_rates: session.firing_rates(),
         neuron_rates,
     })

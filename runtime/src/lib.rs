@@ -19,6 +19,7 @@ mod arena;
 pub mod augment;
 mod call;
 pub mod checkpoint;
+mod commit;
 pub mod curves;
 pub mod data;
 mod dense;

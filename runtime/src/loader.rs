@@ -9,6 +9,7 @@
 //! Loader `i` of `n` makes the batches `i`, `i + n`, …, each of which is taken in its turn: what a step sees does not
 //! depend on the number of loaders.
 
+use crate::augment::{Mixed, Mixing};
 use crate::session::check_sample;
 use crate::{Error, Session};
 use snnc_plan::InputSpec;
@@ -22,6 +23,8 @@ const MOST: usize = 4;
 pub struct Batch {
     /// Their classes.
     pub labels: Vec<i32>,
+    /// Their second classes, where they are mixed.
+    pub mixed: Option<Mixed>,
     /// Their positions in the split.
     samples: Vec<usize>,
     values: Vec<f32>,
@@ -29,6 +32,11 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// The samples, one after the other, in the shape of the model's input.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
     /// Gives the samples to a session as those of its next step.
     ///
     /// # Errors
@@ -62,6 +70,8 @@ pub struct Source<'a> {
     pub batch: usize,
     /// Threads that read.
     pub loaders: usize,
+    /// What mixes the samples of a batch.
+    pub mixing: Option<Mixing>,
 }
 
 /// Threads that read ahead for so many threads that compute.
@@ -69,9 +79,10 @@ pub fn loaders(threads: usize) -> usize {
     threads.clamp(1, MOST)
 }
 
-/// Bytes of the batches that are read ahead.
-pub fn bytes(batch: usize, len: usize, threads: usize) -> u64 {
-    (loaders(threads) as u64 + 1) * batch as u64 * len as u64 * 4
+/// Bytes of the batches that are read ahead; where samples are mixed, a loader also holds them as they were.
+pub fn bytes(batch: usize, len: usize, threads: usize, mixes: bool) -> u64 {
+    let loaders = loaders(threads) as u64;
+    (loaders * (1 + u64::from(mixes)) + 1) * batch as u64 * len as u64 * 4
 }
 
 /// The batches, in order.
@@ -123,21 +134,22 @@ fn read(source: &Source<'_>, part: &[usize]) -> Result<Batch, Error> {
         (source.write)(index, to)?;
         check_sample(&source.input, source.what, index, to)?;
     }
-    let labels = part.iter().map(|&index| source.labels[index]).collect();
-    Ok(Batch { labels, samples: part.to_vec(), values, len })
+    let labels: Vec<i32> = part.iter().map(|&index| source.labels[index]).collect();
+    let mixed = source.mixing.as_ref().map(|mixing| mixing.apply(part, &labels, &mut values));
+    Ok(Batch { labels, mixed, samples: part.to_vec(), values, len })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use snnc_plan::BufferId;
+    use snnc_plan::{Augment, BufferId};
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::{Duration, Instant};
 
     fn source<'a>(write: &'a Write<'a>, labels: &'a [i32], order: &'a [usize], loaders: usize) -> Source<'a> {
         let (name, shape, buffer) = ("image".to_string(), vec![1, 8, 8], BufferId(0));
         let input = InputSpec { name, shape, has_time: false, spikes: false, encoder: None, buffer };
-        Source { write, labels, what: "training sample", input, order, batch: 7, loaders }
+        Source { write, labels, what: "training sample", input, order, batch: 7, loaders, mixing: None }
     }
 
     #[test]
@@ -156,6 +168,25 @@ mod tests {
             split.write_sample(order[9], &mut expected)?;
             assert_eq!((&found[1].values[2 * 64..3 * 64], found[1].samples[2]), (&expected[..], order[9]));
         }
+        Ok(())
+    }
+
+    #[test]
+    fn mixed_batches_are_the_same_for_any_number_of_loaders() -> Result<(), Error> {
+        let split = crate::data::open("digits")?.train;
+        let write = |index: usize, to: &mut [f32]| split.write_sample(index, to);
+        let order: Vec<usize> = (0..45).rev().collect();
+        let run = |loaders, order: &[usize]| {
+            let mut source = source(&write, split.labels(), order, loaders);
+            source.mixing = Mixing::of(&[Augment::CutMix { alpha: 1.0, p: 0.5 }], &source.input, 1, 0);
+            let batches = with_batches(&source, |batches| batches.collect::<Result<Vec<_>, _>>());
+            batches.map(|all| all.into_iter().map(|b| (b.values, b.labels, b.mixed)).collect::<Vec<_>>())
+        };
+        let one = run(1, &order)?;
+        assert_eq!(one, run(3, &order)?);
+        // A run that is resumed begins with a later batch.
+        assert_eq!(one[2..], run(2, &order[14..])?);
+        assert!(one.iter().any(|(_, labels, mixed)| mixed.as_ref().is_some_and(|m| m.others != *labels)));
         Ok(())
     }
 

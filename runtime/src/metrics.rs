@@ -1,5 +1,6 @@
 //! What is measured while a model trains or is evaluated, and how it is written.
 
+use crate::augment::Mixed;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde::{Deserialize as DeriveDe, Serialize as DeriveSer};
@@ -155,6 +156,14 @@ pub struct Tally {
     pub top5: usize,
     /// Sum of the samples' losses.
     pub loss: f64,
+    /// Mixed samples that are right, each by the share of the label that its largest logit is.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub shares: f64,
+}
+
+/// Whether there is nothing to write: runs without mixed samples keep the form of their checkpoints.
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 impl Tally {
@@ -170,9 +179,25 @@ impl Tally {
         self.loss += mean_loss * labels.len() as f64;
     }
 
+    /// Adds a batch of mixed samples: one is right by the share of the label that its largest logit is. Among the five
+    /// largest logits the label with the larger share is looked for.
+    pub fn add_mixed(&mut self, logits: &[f32], labels: &[i32], mixed: &Mixed, mean_loss: f64) {
+        let classes = logits.len() / labels.len().max(1);
+        let second = mixed.others.iter().zip(&mixed.shares);
+        for ((row, &label), (&other, &share)) in logits.chunks_exact(classes.max(1)).zip(labels).zip(second) {
+            let ranks = (rank(row, label as usize), rank(row, other as usize));
+            let share = f64::from(share);
+            self.shares +=
+                if ranks.0 == 0 { share } else { 0.0 } + if ranks.1 == 0 { 1.0 - share } else { 0.0 };
+            self.top5 += usize::from((if share >= 0.5 { ranks.0 } else { ranks.1 }) < TOP);
+        }
+        self.samples += labels.len();
+        self.loss += mean_loss * labels.len() as f64;
+    }
+
     /// The part of samples that are right, 0 to 1.
     pub fn accuracy(&self) -> f64 {
-        self.correct as f64 / self.samples.max(1) as f64
+        (self.correct as f64 + self.shares) / self.samples.max(1) as f64
     }
 
     /// The part of samples whose label is among the five largest logits, 0 to 1.
@@ -248,6 +273,23 @@ mod tests {
         tally.add(&[0.0, 1.0], &[1], 5.0);
         assert_eq!((tally.correct, tally.samples), (3, 4));
         assert_eq!((tally.accuracy(), tally.mean_loss()), (0.75, 2.0));
+    }
+
+    #[test]
+    fn mixed_samples_are_right_by_their_shares() {
+        let mut tally = Tally::default();
+        let mixed = Mixed { others: vec![1, 2, 0, 1], shares: vec![0.75, 0.25, 1.0, 0.5] };
+        // Its own label; its partner's; its only one; neither.
+        let logits = [3.0, 1.0, 0.0, 0.0, 1.0, 2.0, 5.0, 1.0, 0.0, 0.0, 0.0, 9.0];
+        tally.add_mixed(&logits, &[0, 1, 0, 0], &mixed, 2.0);
+        assert_eq!((tally.accuracy(), tally.mean_loss(), tally.samples), (2.5 / 4.0, 2.0, 4));
+        // What is not mixed has the same accuracy either way, and a state without the further key.
+        let (mut one, mut other) = (Tally::default(), Tally::default());
+        one.add(&logits, &[0, 1, 0, 2], 1.0);
+        let alone = Mixed { others: vec![0, 1, 0, 2], shares: vec![1.0; 4] };
+        other.add_mixed(&logits, &[0, 1, 0, 2], &alone, 1.0);
+        assert_eq!((one.accuracy(), one.top5), (other.accuracy(), other.top5));
+        assert!(serde_json::to_string(&one).is_ok_and(|text| !text.contains("shares")));
     }
 
     #[test]

@@ -357,7 +357,7 @@ mod tests {
         clock.start -= Duration::from_secs(10);
         clock.epoch(&EpochRecord { epoch: 1, seconds: 60.0, ..EpochRecord::default() }, 4);
         let pulse = Pulse {
-            tally: Tally { samples: 60, correct: 30, top5: 60, loss: 60.0 },
+            tally: Tally { samples: 60, correct: 30, top5: 60, loss: 60.0, shares: 0.0 },
             lr: Some(0.1),
             firing_rate: Some(0.125),
             times: Times { data: 1.0, forward: 4.0, backward: 4.0, update: 1.0 },

@@ -27,20 +27,29 @@ pub fn check_without(
     skip: &[&str],
     graph: Graph,
     given: &HashMap<String, Tensor>,
+    batch_and_threads: (usize, usize),
+    tolerance: f64,
+) {
+    let skip = skip.iter().map(|pass| pass.to_string()).collect();
+    check_with(Options { skip, ..Options::new(graph.mode) }, graph, given, batch_and_threads, tolerance);
+}
+
+/// The same, compiled with these options.
+pub fn check_with(
+    options: Options,
+    graph: Graph,
+    given: &HashMap<String, Tensor>,
     (batch, threads): (usize, usize),
     tolerance: f64,
 ) {
     let mode = graph.mode;
     let (whole, expected) = oracle(&graph, given, batch);
     let of = |value: Value| &expected[whole.name(value)].data;
-    let options = Options {
-        verify: true,
-        skip: skip.iter().map(|pass| pass.to_string()).collect(),
-        ..Options::new(graph.mode)
-    };
+    let options = Options { verify: true, ..options };
     let mut session = session(&graph, given, (batch, threads), &options);
     session.run_forward().expect("forward");
-    let what = |part: &str| format!("{} {mode:?} without {skip:?}: {part}", graph.name);
+    let (skip, forms) = (&options.skip, &options.forms);
+    let what = |part: &str| format!("{} {mode:?} without {skip:?}, {forms:?}: {part}", graph.name);
     close(&what("logits"), session.logits().expect("logits"), of(whole.outputs[0]), 2e-5);
     let logits = session.logits().expect("logits").to_vec();
     if mode == Mode::Infer {
@@ -93,6 +102,10 @@ pub fn session(
     if let Some(&labels) = graph.inputs.get(1) {
         let labels: Vec<i32> = given[graph.name(labels)].data.iter().map(|&label| label as i32).collect();
         session.set_labels(&labels).expect("labels");
+    }
+    if let [_, _, others, shares] = graph.inputs[..] {
+        let others: Vec<i32> = given[graph.name(others)].data.iter().map(|&label| label as i32).collect();
+        session.set_mixes(&others, &floats(&given[graph.name(shares)])).expect("mixes");
     }
     session
 }

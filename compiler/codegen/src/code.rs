@@ -11,6 +11,7 @@ use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{FuncId, Linkage, Module, ModuleError, ModuleReloc, default_libcall_names};
 use rayon::prelude::*;
 use snnc_kernel::body::Kernel;
+use snnc_kernel::cost::Vector;
 use snnc_kernel::verify::{KernelError, verify};
 use snnc_kernel::{expand, interp};
 use snnc_plan::{KernelArgs, KernelFn};
@@ -96,8 +97,8 @@ pub struct Code {
     pub clif: Vec<String>,
     /// The disassembly of each kernel, if asked for.
     pub asm: Vec<String>,
-    /// The vectors of walks: `AVX-512`, `AVX2`, `128 bits`.
-    pub vectors: &'static str,
+    /// The vectors of walks.
+    pub vector: Vector,
     /// Holds the memory of the machine code.
     pub keep: Arc<dyn Any + Send + Sync>,
 }
@@ -164,7 +165,7 @@ pub fn compile(kernels: &[Kernel], options: &Options) -> Result<Code, CodegenErr
         sizes,
         clif: clif.into_iter().flatten().collect(),
         asm: asm.into_iter().flatten().collect(),
-        vectors: wide.map_or("128 bits", |wide| wide.name),
+        vector: wide.map_or(Vector::Bits128, |wide| wide.vector),
         keep,
     })
 }
@@ -175,6 +176,8 @@ fn module(isa: OwnedTargetIsa, wide: Option<Wide>) -> JITModule {
     if let Some(wide) = wide {
         builder.symbol("snnc_add_rows", wide.add_rows as *const u8);
         builder.symbol("snnc_dot_rows", wide.dot_rows as *const u8);
+        builder.symbol("snnc_sum_groups", wide.sum_groups as *const u8);
+        builder.symbol("snnc_add_groups", wide.add_groups as *const u8);
         builder.symbol("snnc_turn", wide.turn as *const u8);
     }
     JITModule::new(builder)
@@ -199,6 +202,8 @@ fn declare_wide(module: &mut JITModule) -> Result<emit::WideNames, CodegenError>
     Ok(emit::WideNames {
         add_rows: declare("snnc_add_rows", emit::WALK_ARGUMENTS)?,
         dot_rows: declare("snnc_dot_rows", emit::WALK_ARGUMENTS)?,
+        sum_groups: declare("snnc_sum_groups", emit::SUM_ARGUMENTS)?,
+        add_groups: declare("snnc_add_groups", emit::LOOKUP_ARGUMENTS)?,
         turn: declare("snnc_turn", emit::TURN_ARGUMENTS)?,
     })
 }

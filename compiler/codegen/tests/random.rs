@@ -209,6 +209,10 @@ impl Maker {
             5 => Index::Min(a, b),
             6 => Index::Max(a, b),
             7 if self.random.below(2) == 0 => Index::Popcount(Box::new(self.word(depth - 1))),
+            7 if self.random.below(2) == 0 => {
+                let low = Word::And(Box::new(self.word(depth - 1)), Box::new(Word::Const(0xffff)));
+                Index::Number(Box::new(low))
+            }
             7 => Index::Label(LABELS, Box::new(self.offset(1))),
             _ => leaf(self),
         }

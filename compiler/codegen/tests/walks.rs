@@ -5,7 +5,9 @@ mod common;
 use common::{Random, numbers};
 use proptest::prelude::*;
 use snnc_codegen::{Vectors, run_as};
-use snnc_kernel::body::{Index, Kernel, MAX_LANES, MAX_WORDS, PARTS, Run, SlotElem, Walk};
+use snnc_kernel::body::{
+    ENTRIES, GROUP, Groups, Index, Kernel, Lookup, MAX_LANES, MAX_WORDS, PARTS, Run, SlotElem, Walk, entry,
+};
 use snnc_kernel::build::Builder;
 
 /// Sizes of a walk: positions, words of each, lanes, and what lies between one piece and the next.
@@ -106,6 +108,86 @@ fn whole_vectors_and_full_words() {
             for vectors in ALL {
                 same(&sizes.kernel(), &sizes.buffers(7, 100), vectors);
             }
+        }
+    }
+}
+
+/// Sizes of a table and of the lookups in it: positions, rows of the groups, lanes, and what lies between one piece and
+/// the next.
+#[derive(Clone, Copy, Debug)]
+struct Tables {
+    count: usize,
+    rows: usize,
+    lanes: usize,
+    gap: usize,
+}
+
+impl Tables {
+    /// Two tasks: each makes the table, and looks up its own positions.
+    fn kernel(&self) -> Kernel {
+        let Tables { count, rows, lanes, gap } = *self;
+        let mut k = Builder::new("tables");
+        let (x, w) = (k.read("x", SlotElem::Bits), k.read("w", SlotElem::F32));
+        let sums = k.write("sums", SlotElem::F32);
+        let groups = rows.div_ceil(GROUP);
+        let table = k.scratch("table", 16 + groups * ENTRIES * entry(lanes));
+        let run = |slot, step: usize, pieces: usize| Run {
+            slot,
+            at: Index::Task * (step * pieces),
+            step: step as i64,
+        };
+        k.sum_groups(Groups { count: rows, rows: run(w, lanes + gap, 0), lanes, table: (table, 16.into()) });
+        k.add_groups(Lookup {
+            count: count.into(),
+            groups,
+            bits: run(x, 2 * (rows.div_ceil(64) + gap % 3), count),
+            table: (table, 16.into()),
+            lanes,
+            sums: run(sums, lanes + gap, count),
+        });
+        k.finish()
+    }
+
+    fn buffers(&self, seed: u64) -> Vec<Vec<u32>> {
+        let Tables { count, rows, lanes, gap } = *self;
+        let (mut random, words) = (Random(seed), rows.div_ceil(64));
+        // Bits without a row are clear, as those of channels that a position does not have.
+        let word = |random: &mut Random, n: usize| match rows.min(64 * (n % (words + gap % 3) + 1)) % 64 {
+            0 => random.bits(),
+            left => random.bits() & ((1 << left) - 1),
+        };
+        let bits = (0..2 * count * (words + gap % 3)).map(|n| word(&mut random, n));
+        vec![
+            bits.flat_map(|word| [word as u32, (word >> 32) as u32]).collect(),
+            numbers(seed, rows * (lanes + gap)),
+            numbers(seed ^ 5, 2 * count * (lanes + gap)),
+        ]
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
+    #[test]
+    fn all_vectors_agree_on_tables(
+        seed: u64,
+        count in 0usize..6,
+        rows in 1usize..=MAX_WORDS * 64,
+        lanes in 1usize..=MAX_LANES,
+        gap in 0usize..20,
+    ) {
+        let tables = Tables { count, rows, lanes, gap };
+        for vectors in ALL {
+            same(&tables.kernel(), &tables.buffers(seed), vectors);
+        }
+    }
+}
+
+#[test]
+fn tables_of_whole_vectors_and_words() {
+    for (rows, lanes) in [(64, 32), (64, 128), (128, 16), (256, 64), (3, 32), (65, 48)] {
+        let tables = Tables { count: 5, rows, lanes, gap: 0 };
+        for vectors in ALL {
+            same(&tables.kernel(), &tables.buffers(11), vectors);
         }
     }
 }

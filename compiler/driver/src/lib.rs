@@ -19,8 +19,11 @@ pub use recipe::of as recipe_of;
 pub use snnc_codegen::Vectors;
 pub use snnc_front as front;
 pub use snnc_ir::Mode;
+pub use snnc_kernel::cost::{Vector, Work, cycles_per_add};
+pub use snnc_kernel::{Form, Forms, Product};
 pub use snnc_passes::PassRecord;
 pub use snnc_plan as plan;
+pub use snnc_plan::{Activities, Activity, FIRING_RATE};
 
 use snnc_codegen::Code;
 use snnc_front::{Diagnostic, Model, SourceMap};
@@ -45,15 +48,14 @@ pub struct Options {
     pub verify: bool,
     /// Whether what products and attentions read is kept to be counted ([`plan::Plan::taps`]).
     pub taps: bool,
-    /// The share of neurons that is expected to fire at a timestep: kernels are laid out for it, at any other they are
-    /// as right and a little slower.
-    pub firing_rate: f32,
+    /// What neurons are expected to do: products with spikes are chosen and laid out for it, at anything else they are as
+    /// right and a little slower. What a run's bits depend on, with `forms`.
+    pub activities: Activities,
+    /// The forms of products with spikes that are asked for, in the place of the cheapest.
+    pub forms: Forms,
     /// The vectors of products with spikes: all give the same bits.
     pub vectors: Vectors,
 }
-
-/// The firing rate that is expected where nothing is said: that of trained convolutional networks.
-pub const FIRING_RATE: f32 = 0.15;
 
 impl Options {
     /// Plain compilation for a mode.
@@ -64,7 +66,8 @@ impl Options {
             emit: Vec::new(),
             verify: false,
             taps: false,
-            firing_rate: FIRING_RATE,
+            activities: Activities::default(),
+            forms: Forms::default(),
             vectors: Vectors::default(),
         }
     }
@@ -75,7 +78,8 @@ impl Options {
 pub enum CompileError {
     /// The model is at fault.
     Diagnostics(Vec<Diagnostic>),
-    /// The options are at fault: a pass that does not exist, or cannot be left out.
+    /// The options are at fault: a pass that does not exist, or cannot be left out; the form of a layer that has no
+    /// product with spikes.
     Options(String),
     /// The compiler is at fault, or this machine has no code generator.
     Internal(String),
@@ -121,6 +125,10 @@ pub struct Compiled {
     pub passes: Vec<PassRecord>,
     /// The kernels.
     pub kernels: Vec<KernelRecord>,
+    /// The products with spikes, and how they are done.
+    pub products: Vec<Product>,
+    /// The vectors of their kernels.
+    pub vector: Vector,
     /// The stages asked for, in the order asked.
     pub emitted: Vec<Emitted>,
 }
@@ -173,9 +181,13 @@ fn finish(
             PipelineError::Broken { .. } => internal(error.to_string()),
         })?;
     shown.graph(&graph);
-    let settings = snnc_kernel::Settings { rate: options.firing_rate, taps: options.taps };
+    let (activities, forms) = (options.activities.clone(), options.forms.clone());
+    let settings = snnc_kernel::Settings { activities, forms, taps: options.taps };
+    let products =
+        snnc_kernel::choose(&graph, &settings).map_err(|error| internal(error.to_string()))?.products;
+    snnc_kernel::check_forms(&settings.forms, &products).map_err(CompileError::Options)?;
     let (mut plan, kernels) =
-        snnc_kernel::lower(&graph, recipe, settings).map_err(|error| internal(error.to_string()))?;
+        snnc_kernel::lower(&graph, recipe, &settings).map_err(|error| internal(error.to_string()))?;
     if let (Some(encoder), Some(input)) = (encoder, plan.inputs.first_mut()) {
         input.encode(encoder);
     }
@@ -184,10 +196,24 @@ fn finish(
     let records = records(&plan, &kernels, &code);
     let seconds = start.elapsed().as_secs_f64();
     shown.back(&plan, &kernels, &code);
-    let built = report::Built { vectors: code.vectors, firing_rate: options.firing_rate, seconds };
+    let built = report::Built { vector: code.vector, products: &products, seconds };
     shown.report(|| report::text(&graph, &plan, &passes, &records, &built));
     let executable = Executable { plan, functions: code.functions, code: code.keep };
-    Ok(Compiled { executable, seconds, passes, kernels: records, emitted: shown.finish() })
+    let (vector, emitted) = (code.vector, shown.finish());
+    Ok(Compiled { executable, seconds, passes, kernels: records, products, vector, emitted })
+}
+
+/// Whether all layers whose activity is told are layers of neurons, or an input.
+///
+/// # Errors
+/// The first layer that is neither, and those that there are.
+pub fn check_layers(activities: &Activities, plan: &Plan) -> Result<(), String> {
+    let known = plan.probes.iter().map(|probe| probe.layer.as_str());
+    let known: Vec<&str> = known.chain(plan.inputs.first().map(|input| input.name.as_str())).collect();
+    match activities.layers.keys().find(|layer| !known.contains(&layer.as_str())) {
+        None => Ok(()),
+        Some(layer) => Err(format!("`{layer}` is no layer of neurons; there are: {}", known.join(", "))),
+    }
 }
 
 fn records(plan: &Plan, kernels: &[Kernel], code: &Code) -> Vec<KernelRecord> {

@@ -54,6 +54,8 @@ fn augment(op: &Augment) -> plan::Augment {
         Augment::RandAugment { n, m } => plan::Augment::RandAugment { n, m },
         Augment::ColorJitter { strength } => plan::Augment::ColorJitter { strength },
         Augment::Normalize(by) => plan::Augment::Normalize(normalization(by)),
+        Augment::Mixup { alpha, p } => plan::Augment::Mixup { alpha, p },
+        Augment::CutMix { alpha, p } => plan::Augment::CutMix { alpha, p },
     }
 }
 

@@ -1,17 +1,17 @@
 //! `--emit report`: operations by kind, passes with their time, kernels and memory.
 
-use crate::{KernelRecord, PassRecord};
+use crate::{KernelRecord, PassRecord, Product, Vector, cycles_per_add};
 use snnc_ir::{Attention, AxisName, Graph, Inst, Op, Order};
 use snnc_plan::Plan;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// What kernels were made for, and how long it took.
-pub struct Built {
-    /// The vectors of walks over spikes.
-    pub vectors: &'static str,
-    /// The firing rate that they are laid out for.
-    pub firing_rate: f32,
+pub struct Built<'a> {
+    /// The vectors of products with spikes.
+    pub vector: Vector,
+    /// Those products.
+    pub products: &'a [Product],
     /// Seconds of the whole compilation.
     pub seconds: f64,
 }
@@ -22,7 +22,7 @@ pub fn text(
     plan: &Plan,
     passes: &[PassRecord],
     kernels: &[KernelRecord],
-    built: &Built,
+    built: &Built<'_>,
 ) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
@@ -36,7 +36,7 @@ fn write_all(
     plan: &Plan,
     passes: &[PassRecord],
     kernels: &[KernelRecord],
-    built: &Built,
+    built: &Built<'_>,
 ) -> std::fmt::Result {
     let mebibytes = |bytes: usize| bytes as f64 / f64::from(1 << 20);
     writeln!(out, "network {}: {} parameters, {} timesteps", plan.name, plan.parameters(), plan.timesteps)?;
@@ -68,8 +68,7 @@ fn write_all(
         let (name, ms) = (pass.name, pass.seconds * 1e3);
         writeln!(out, "  {name:20} {ms:8.2} {:8} {:6}", pass.insts_before, pass.insts_after)?;
     }
-    let (rate, vectors) = (built.firing_rate, built.vectors);
-    writeln!(out, "\nproducts with spikes: laid out for a firing rate of {rate}, vectors of {vectors}")?;
+    products(out, built)?;
     writeln!(out, "\nkernels                                   steps    code  scratch  form")?;
     for kernel in kernels {
         let (name, steps, form) = (&kernel.name, kernel.steps, &kernel.form);
@@ -77,6 +76,22 @@ fn write_all(
         writeln!(out, "{}", row.trim_end())?;
     }
     writeln!(out, "\ncompiled in {:.3} s", built.seconds)
+}
+
+/// The form of each product with spikes, beside what was expected of its input and what it should take.
+fn products(out: &mut String, built: &Built<'_>) -> std::fmt::Result {
+    if built.products.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nproducts with spikes, for vectors of {}; adds as if all bits were set", built.vector)?;
+    writeln!(out, "  form      rate  adds/cycle   Madds/sample  layer")?;
+    for product in built.products {
+        let Product { layer, form, input, adds, work, .. } = product;
+        let fast = 1.0 / cycles_per_add(*form, input.rate, work, built.vector);
+        let adds = *adds as f64 / 1e6;
+        writeln!(out, "  {form:7} {:6.3} {fast:11.1} {adds:14.2}  {layer}", input.rate)?;
+    }
+    Ok(())
 }
 
 /// The order of each attention's products, beside what both would cost.

@@ -82,6 +82,7 @@ impl<'p> Expander<'p> {
         let result = self.body(&network.body);
         let (node, classes) = self.result_of(result, &network.body.result)?;
         self.check_loss(&recipe.loss, program.train.as_ref());
+        self.check_augment(&recipe.augment, &input, program.train.as_ref());
         self.check_requirements(&network.requires);
         // After a fault layers are missing, and what looks unused may not be.
         if self.diagnostics.has_errors() {

@@ -1,20 +1,22 @@
 //! The `augment` of a `train` block: operations on samples, in order.
 //!
 //! ```text
-//! augment pad_crop(4) + flip + autoaugment(cifar10) + normalize(cifar10) + cutout(16)
+//! augment pad_crop(4) + flip + autoaugment(cifar10) + normalize(cifar10) + cutout(16) + cutmix(1.0, p: 0.5)
 //! ```
 
 use crate::args::Range;
-use crate::ast::{BinaryOp, Expr, ExprKind};
+use crate::ast::{BinaryOp, Expr, ExprKind, Train};
 use crate::diagnostic::Diagnostic;
 use crate::eval::Expander;
+use crate::model::Input;
 use crate::resolve;
 use crate::sample::{Augment, Normalization, Policy, SplitBy};
+use crate::shape::{Kind, Shape};
 use crate::slug::Slug;
 use crate::span::Span;
 
 /// The operations by name, each as it may be written.
-const OPS: [(&str, &str); 11] = [
+const OPS: [(&str, &str); 13] = [
     ("frames", "frames(time)"),
     ("resized_crop", "resized_crop(0.08)"),
     ("pad_crop", "pad_crop(4)"),
@@ -26,10 +28,9 @@ const OPS: [(&str, &str); 11] = [
     ("randaugment", "randaugment(n: 2, m: 9)"),
     ("color_jitter", "color_jitter(0.5)"),
     ("normalize", "normalize(cifar10)"),
+    ("mixup", "mixup(0.2)"),
+    ("cutmix", "cutmix(1.0, p: 0.5)"),
 ];
-
-/// What mixes two samples: their loss needs two labels.
-const MIXES: [&str; 2] = ["mixup", "cutmix"];
 
 /// The tables of constants.
 const TABLES: [&str; 6] = ["cifar10", "cifar10_pixels", "cifar100", "imagenet", "mnist", "none"];
@@ -43,12 +44,8 @@ const MAX_STRENGTH: usize = 30;
 impl<'p> Expander<'p> {
     /// The operations that an expression lists.
     pub(crate) fn augment(&mut self, value: &'p Expr) -> Option<Vec<Augment>> {
-        let items: Vec<&Expr> = match &value.kind {
-            ExprKind::Chain(first, rest) if rest.iter().all(|(op, _)| *op == BinaryOp::Add) => {
-                std::iter::once(&**first).chain(rest.iter().map(|(_, item)| item)).collect()
-            }
-            _ => vec![value],
-        };
+        let mut items = Vec::new();
+        self.augment_items(value, &mut items)?;
         let found: Vec<Option<(Augment, Span)>> =
             items.into_iter().map(|item| Some((self.augment_op(item)?, item.span))).collect();
         let found = found.into_iter().collect::<Option<Vec<_>>>()?;
@@ -56,12 +53,42 @@ impl<'p> Expander<'p> {
         Some(found.into_iter().map(|(op, _)| op).collect())
     }
 
-    /// Reports what is given twice, and changes of pixels behind their normalisation.
+    /// The items of a list; an `if` stands for those of the body whose condition holds.
+    fn augment_items(&mut self, value: &'p Expr, to: &mut Vec<&'p Expr>) -> Option<()> {
+        match &value.kind {
+            ExprKind::Chain(first, rest) if rest.iter().all(|(op, _)| *op == BinaryOp::Add) => {
+                self.augment_items(first, to)?;
+                rest.iter().try_for_each(|(_, item)| self.augment_items(item, to))
+            }
+            ExprKind::If(arms, otherwise) => {
+                let body = self.chosen(arms, otherwise)?;
+                if body.bindings.is_empty() {
+                    return self.augment_items(&body.result, to);
+                }
+                self.no_operation(value.span);
+                None
+            }
+            _ => {
+                to.push(value);
+                Some(())
+            }
+        }
+    }
+
+    fn no_operation(&mut self, span: Span) {
+        let message = "`augment` is a list of operations, joined by `+`";
+        let diagnostic = Diagnostic::error(Slug::WrongKind, message).at(span, "not an operation");
+        self.error(diagnostic.help("write `augment pad_crop(4) + flip`"));
+    }
+
+    /// Reports what is given twice, changes of pixels behind their normalisation, and what stands behind a mix.
     fn augment_order(&mut self, ops: &[(Augment, Span)]) -> Option<()> {
         let once = |op: &Augment| match op {
             Augment::Frames(_) => Some(0),
             Augment::ResizedCrop { .. } => Some(1),
             Augment::Normalize(_) => Some(2),
+            Augment::Mixup { .. } => Some(3),
+            Augment::CutMix { .. } => Some(4),
             Augment::PadCrop { .. }
             | Augment::Flip { .. }
             | Augment::Cutout { .. }
@@ -80,6 +107,14 @@ impl<'p> Expander<'p> {
                 self.error(diagnostic.with(*first, "first given here"));
                 return None;
             }
+        }
+        if let Some(mix) = ops.iter().position(|(op, _)| op.mixes())
+            && let Some((_, late)) = ops[mix..].iter().find(|(op, _)| !op.mixes())
+        {
+            let message = "samples are mixed when all else is done";
+            let diagnostic = Diagnostic::error(Slug::BadValue, message).at(*late, "comes too late");
+            self.error(diagnostic.with(ops[mix].1, "mixed here").help("move it before"));
+            return None;
         }
         let Some(normal) = ops.iter().position(|(op, _)| matches!(op, Augment::Normalize(_))) else {
             return Some(());
@@ -100,19 +135,10 @@ impl<'p> Expander<'p> {
             ExprKind::Call(call) => (call.name.text.as_str(), call.name.span),
             ExprKind::Name(_) => (item.as_name().unwrap_or_default(), item.span),
             _ => {
-                let message = "`augment` is a list of operations, joined by `+`";
-                let diagnostic =
-                    Diagnostic::error(Slug::WrongKind, message).at(item.span, "not an operation");
-                self.error(diagnostic.help("write `augment pad_crop(4) + flip`"));
+                self.no_operation(item.span);
                 return None;
             }
         };
-        if MIXES.contains(&name) {
-            let message = format!("`{name}` is not supported yet: the loss takes one label for a sample");
-            let diagnostic = Diagnostic::error(Slug::BadValue, message).at(span, "mixes two labels");
-            self.error(diagnostic.help("leave it out; `cutout` and `autoaugment` keep the label"));
-            return None;
-        }
         if !OPS.iter().any(|(op, _)| *op == name) {
             let names = OPS.map(|(op, _)| op);
             let diagnostic = resolve::unknown(name, span, names);
@@ -174,8 +200,45 @@ impl<'p> Expander<'p> {
                 let arg = self.op_args(item, name, &["strength"], 1)?[0]?;
                 Augment::ColorJitter { strength: self.real(arg, "`strength`", Range::Unit)? }
             }
+            "mixup" => {
+                let (alpha, p) = self.mix(item, name, 0.2)?;
+                Augment::Mixup { alpha, p }
+            }
+            "cutmix" => {
+                let (alpha, p) = self.mix(item, name, 1.0)?;
+                Augment::CutMix { alpha, p }
+            }
             _ => Augment::Normalize(self.normalization(item, name)?),
         })
+    }
+
+    /// `alpha` and `p` of a mix of two samples.
+    fn mix(&mut self, item: &'p Expr, name: &str, alpha: f64) -> Option<(f64, f64)> {
+        let args = self.op_args(item, name, &["alpha", "p"], 0)?;
+        let alpha = self.real_arg(args[0], "`alpha`", Range::Positive, alpha);
+        Some((alpha?, self.real_arg(args[1], "`p`", Range::Unit, 1.0)?))
+    }
+
+    /// Reports mixes that the input does not take.
+    pub(crate) fn check_augment(&mut self, ops: &[Augment], input: &Input, train: Option<&Train>) {
+        let spikes = input.kind == Kind::Spikes && input.encoder.is_none();
+        let features = matches!(input.shape, Shape::Features(_));
+        let fault = ops.iter().find_map(|op| match op {
+            Augment::Mixup { .. } if spikes => Some((
+                "`mixup` makes numbers between 0 and 1, the input is spikes",
+                "write `cutmix`, or take it out",
+            )),
+            Augment::CutMix { .. } if features => Some((
+                "`cutmix` needs rows and columns, the input has features",
+                "write `mixup`, or take it out",
+            )),
+            _fits => None,
+        });
+        let field = train.and_then(|train| train.fields.iter().find(|field| field.name.text == "augment"));
+        if let (Some((message, help)), Some(field)) = (fault, field) {
+            let diagnostic = Diagnostic::error(Slug::BadValue, message).at(field.value.span, "");
+            self.error(diagnostic.help(help));
+        }
     }
 
     fn pixels(&mut self, arg: &'p Expr, what: &str) -> Option<usize> {
@@ -258,6 +321,8 @@ fn changes_colours(op: &Augment) -> bool {
         | Augment::Cutout { .. }
         | Augment::Roll { .. }
         | Augment::Rotate { .. }
-        | Augment::Normalize(_) => false,
+        | Augment::Normalize(_)
+        | Augment::Mixup { .. }
+        | Augment::CutMix { .. } => false,
     }
 }

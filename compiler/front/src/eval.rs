@@ -194,18 +194,27 @@ impl<'p> Expander<'p> {
     }
 
     fn conditional(&mut self, arms: &'p [(Expr, Body)], otherwise: &'p Body) -> Value {
+        match self.chosen(arms, otherwise) {
+            Some(body) => self.body(body),
+            None => Value::Poison,
+        }
+    }
+
+    /// The body whose condition holds; nothing after a fault.
+    pub fn chosen(&mut self, arms: &'p [(Expr, Body)], otherwise: &'p Body) -> Option<&'p Body> {
         for (condition, body) in arms {
             match self.eval(condition) {
-                Value::Bool(true) => return self.body(body),
+                Value::Bool(true) => return Some(body),
                 Value::Bool(false) => {}
-                Value::Poison => return Value::Poison,
+                Value::Poison => return None,
                 other => {
                     let message = format!("`if` needs a truth value, found {}", other.describe());
-                    return self.error(Diagnostic::error(Slug::WrongKind, message).at(condition.span, ""));
+                    self.error(Diagnostic::error(Slug::WrongKind, message).at(condition.span, ""));
+                    return None;
                 }
             }
         }
-        self.body(otherwise)
+        Some(otherwise)
     }
 
     /// Bindings, then the result; the bindings end with the body, the names they gave to layers stay.

@@ -8,11 +8,12 @@
 //! ```
 //!
 //! In training a norm is two operations, since its statistics need the whole batch, and the labels and the
-//! loss are added. Element kinds are the widest (`f32`) except where spikes are made: passes refine them.
+//! loss are added; where samples are mixed, a second label and the share of the first. Element kinds are the widest (`f32`) except where spikes are made: passes refine them.
 
 mod loss;
 
 use crate::model::{Layer, Model, NeuronLayer, Node, Trained};
+use crate::sample::Augment;
 use crate::shape::{Kind, Shape};
 use snnc_ir::{Axis, AxisName, Constant, Elem, Graph, Mode, Norm, Op, ParamKind, Stats, Type, Value};
 
@@ -188,8 +189,13 @@ impl Lowering<'_> {
         match self.graph.mode {
             Mode::Infer => {}
             Mode::Train => {
-                let labels = self.graph.add_input("labels", Type::new(Elem::I32, vec![Axis::batch()]));
-                let loss = self.loss(logits, labels);
+                let ty = Type::new(Elem::I32, vec![Axis::batch()]);
+                let mut labels = vec![self.graph.add_input("labels", ty.clone())];
+                if self.model.recipe.augment.iter().any(Augment::mixes) {
+                    labels.push(self.graph.add_input("other_labels", ty));
+                    labels.push(self.graph.add_input("shares", Type::f32(vec![Axis::batch()])));
+                }
+                let loss = self.loss(logits, &labels);
                 self.graph.outputs.push(loss);
             }
         }

@@ -53,6 +53,27 @@ pub enum Augment {
     },
     /// Mean and deviation instead of the data set's own; in evaluation too.
     Normalize(Normalization),
+    /// A sample is averaged with another of its batch, and so are their labels.
+    Mixup {
+        /// Shares are of the distribution Beta(α, α); above 0.
+        alpha: f64,
+        /// How often.
+        p: f64,
+    },
+    /// A rectangle of a sample is that of another of its batch; the labels' shares are those of the areas.
+    CutMix {
+        /// The area that is kept is of the distribution Beta(α, α); above 0.
+        alpha: f64,
+        /// How often.
+        p: f64,
+    },
+}
+
+impl Augment {
+    /// Whether it mixes two samples, which then have two labels.
+    pub fn mixes(&self) -> bool {
+        matches!(self, Augment::Mixup { .. } | Augment::CutMix { .. })
+    }
 }
 
 /// How events are divided among frames.

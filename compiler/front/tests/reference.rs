@@ -93,6 +93,34 @@ fn losses_are_weighted_sums() {
     );
 }
 
+/// Every loss with labels takes two of them where samples are mixed, and one elsewhere.
+#[test]
+fn mixed_samples_have_two_labels() {
+    let graph = |train: &str| {
+        let network = "neuron lif = LIF() network net { timesteps 2 input x: f32[1, 4, 4]
+                       x |> flatten |> linear(4) |> lif |> linear(3) |> mean(time) }";
+        let sources = SourceMap::single("net.snn", &format!("train {{ {train} }} {network}"));
+        let model = analyze(&sources, "net.snn", &[]);
+        let model = model.unwrap_or_else(|errors| panic!("{}", render(&sources, &errors, false)));
+        snnc_ir::text::print(&to_graph(&model, Mode::Train))
+    };
+    let plain = graph("augment flip");
+    assert!(plain.contains("cross_entropy %mean, %labels\n"), "{plain}");
+    assert!(!plain.contains("other_labels") && !plain.contains("shares"), "{plain}");
+    let none = graph("augment if 1 > 2 { mixup } else { flip }");
+    assert!(none.contains("cross_entropy %mean, %labels\n"), "{none}");
+    let chosen = "augment pad_crop(1) + if 1 < 2 { flip + mixup } else { flip }";
+    for train in ["augment mixup", "augment flip + cutmix(p: 0.5)", "augment mixup + cutmix", chosen] {
+        for (loss, of) in
+            [("cross_entropy(smoothing: 0.1)", "%mean"), ("tet(0.1, smoothing: 0.1)", "%linear_2")]
+        {
+            let text = graph(&format!("loss {loss} {train}"));
+            let call = format!("cross_entropy {of}, %labels, %other_labels, %shares {{smoothing=0.1}}");
+            assert!(text.contains(&call), "{text}");
+        }
+    }
+}
+
 #[test]
 fn defines_reach_included_files_and_computed_parameters() {
     let read = &mut |name: &str| match name {

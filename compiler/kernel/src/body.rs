@@ -28,6 +28,17 @@ pub const MAX_WORDS: usize = 4;
 /// Partial sums of a dot product: lane l of a row is added to number l mod 16.
 pub const PARTS: usize = 16;
 
+/// Rows of a group, whose sums are entries of a table.
+pub const GROUP: usize = 4;
+
+/// Entries of a group: one for each choice of its rows.
+pub const ENTRIES: usize = 1 << GROUP;
+
+/// Elements from one entry of a table to the next: whole lines.
+pub fn entry(lanes: usize) -> usize {
+    lanes.next_multiple_of(16)
+}
+
 /// A register.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Reg(pub u32);
@@ -120,6 +131,8 @@ pub enum Index {
     Label(Slot, Box<Index>),
     /// How many bits of a word are set.
     Popcount(Box<Word>),
+    /// A word as a whole number; its highest bit is clear.
+    Number(Box<Word>),
 }
 
 /// Arithmetic of two rows, lane by lane.
@@ -292,6 +305,37 @@ pub struct Walk {
     pub sums: Run,
 }
 
+/// The making of a table: the sums of all choices of rows of each group of [`GROUP`] of them. Entry `m` of group `g` lies
+/// `(g * ENTRIES + m) * entry(lanes)` elements behind the table's begin.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Groups {
+    /// Rows; the last group may have fewer than the others, and what it lacks adds nothing.
+    pub count: usize,
+    /// Where a row is, in an F32 slot.
+    pub rows: Run,
+    /// Lanes of a row, 1 to [`MAX_LANES`].
+    pub lanes: usize,
+    /// Where the table begins, in a writable F32 slot.
+    pub table: (Slot, Index),
+}
+
+/// The sums of a run of positions, from a table: bits choose an entry of each group, whether they are set or not.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Lookup {
+    /// Positions.
+    pub count: Index,
+    /// Groups, 1 to those of [`MAX_WORDS`] words: their bits follow each other from the lowest of the first word.
+    pub groups: usize,
+    /// Where the words of a position are, in a Bits slot.
+    pub bits: Run,
+    /// Where the table begins, in an F32 slot.
+    pub table: (Slot, Index),
+    /// Lanes of an entry, 1 to [`MAX_LANES`].
+    pub lanes: usize,
+    /// Where the sums of a position are, in a writable F32 slot.
+    pub sums: Run,
+}
+
 /// A statement.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Stmt {
@@ -347,6 +391,11 @@ pub enum Stmt {
     /// `sums[j] += rows[k] * with[i]` for each position i and each set bit k of it, the j-th of the whole run:
     /// [`PARTS`] partial sums of a dot product, the lanes of a row in their order.
     DotRows(Walk, Run),
+    /// `table[g, m] = 0 + row + row …`, the rows of group `g` whose bits of `m` are set, from the lowest.
+    SumGroups(Groups),
+    /// `sums[i] += table[g, m]` for each position i and each group g, m the g-th [`GROUP`] bits of it; in each lane one
+    /// addition after the other.
+    AddGroups(Lookup),
     /// Turns 64 words of a Bits slot: bit b of word w becomes bit w of word b. Places count 32 bits.
     Turn {
         /// The words that are read.

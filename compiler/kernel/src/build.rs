@@ -8,8 +8,8 @@
 //! ```
 
 use crate::body::{
-    Access, Arith, Compare, Condition, Fold, Index, Kernel, Mask, Reg, RegData, RegType, Row, Run, Slot,
-    SlotData, SlotElem, Stmt, Unary, Walk, Width, Word,
+    Access, Arith, Compare, Condition, Fold, Groups, Index, Kernel, Lookup, Mask, Reg, RegData, RegType, Row,
+    Run, Slot, SlotData, SlotElem, Stmt, Unary, Walk, Width, Word,
 };
 use std::ops::{Add, Div, Mul, Sub};
 
@@ -428,6 +428,16 @@ impl Builder {
     /// Adds dot products of rows where bits are set.
     pub fn dot_rows(&mut self, walk: Walk, with: Run) {
         self.push(Stmt::DotRows(walk, with));
+    }
+
+    /// Makes a table of sums of rows.
+    pub fn sum_groups(&mut self, groups: Groups) {
+        self.push(Stmt::SumGroups(groups));
+    }
+
+    /// Adds the entries of a table that bits choose.
+    pub fn add_groups(&mut self, lookup: Lookup) {
+        self.push(Stmt::AddGroups(lookup));
     }
 
     /// Turns 64 words.

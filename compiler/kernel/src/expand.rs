@@ -9,10 +9,13 @@
 //!     store sums[s + i*128 + part*32] = acc } }
 //! ```
 
-use crate::body::{Index, Kernel, MAX_ROW, PARTS, Row, Run, Slot, Stmt, Walk, Width, Word};
+use crate::body::{
+    ENTRIES, GROUP, Groups, Index, Kernel, Lookup, MAX_ROW, PARTS, Row, Run, Slot, Stmt, Walk, Width, Word,
+    entry,
+};
 use crate::build::{Builder, load, load_word};
 
-/// The kernel without walks and turns.
+/// The kernel without walks, tables and turns.
 pub fn expand(kernel: &Kernel) -> Kernel {
     let mut k = Builder::over(kernel);
     stmts(&mut k, &kernel.body);
@@ -24,6 +27,8 @@ fn stmts(k: &mut Builder, all: &[Stmt]) {
         match stmt {
             Stmt::AddRows(walk) => add_rows(k, walk),
             Stmt::DotRows(walk, with) => dot_rows(k, walk, with),
+            Stmt::SumGroups(groups) => sum_groups(k, groups),
+            Stmt::AddGroups(lookup) => add_groups(k, lookup),
             Stmt::Turn { from, to } => turn(k, from, to),
             Stmt::For { reg, begin, end, step, down, body } => {
                 let body = k.nested(|k| stmts(k, body));
@@ -116,6 +121,67 @@ fn dot(k: &mut Builder, [sums, rows, with]: [(Slot, &Index); 3], lanes: usize) {
     if rest > 0 {
         k.store(sums.0, sums.1, load(sums.0, sums.1, rest) + product(&Index::from(whole), rest));
     }
+}
+
+/// Group after group, each entry from one with a row less.
+fn sum_groups(k: &mut Builder, groups: &Groups) {
+    let (whole, rest) = (groups.count / GROUP, groups.count % GROUP);
+    let begin = k.index("table", &groups.table.1);
+    k.for_range("group", 0, whole, |k, group| sum_group(k, groups, &begin, &group, GROUP));
+    if rest > 0 {
+        sum_group(k, groups, &begin, &Index::from(whole), rest);
+    }
+}
+
+/// A group of which `count` rows are there.
+fn sum_group(k: &mut Builder, groups: &Groups, begin: &Index, group: &Index, count: usize) {
+    let (slot, step) = (groups.table.0, entry(groups.lanes));
+    let first = k.index("group", begin + group * (ENTRIES * step));
+    parts(k, groups.lanes, MAX_ROW, |k, lane, n| {
+        let at = k.index("at", &first + &lane);
+        k.store(slot, &at, Row::constant(0.0, n));
+        for b in 0..GROUP {
+            let row = match b < count {
+                true => load(groups.rows.slot, piece(&groups.rows, &(group * GROUP + b)) + &lane, n),
+                false => Row::constant(0.0, n),
+            };
+            let row = k.row("row", n, row);
+            k.for_range("m", 0, 1usize << b, |k, m| {
+                let without = load(slot, &at + &m * step, n);
+                k.store(slot, &at + (&m + (1usize << b)) * step, without + Row::Reg(row));
+            });
+        }
+    });
+}
+
+/// Part after part, as walks.
+fn add_groups(k: &mut Builder, lookup: &Lookup) {
+    let (count, table) = (k.index("count", &lookup.count), k.index("table", &lookup.table.1));
+    let (step, each) = (entry(lookup.lanes), 64 / GROUP);
+    parts(k, lookup.lanes, MAX_ROW, |k, lane, n| {
+        k.for_range("i", 0, &count, |k, i| {
+            let bits = k.index("bits", piece(&lookup.bits, &i));
+            let at = k.index("at", piece(&lookup.sums, &i) + &lane);
+            let acc = k.row("acc", n, load(lookup.sums.slot, &at, n));
+            let groups = |k: &mut Builder, word: &Index, groups: usize| {
+                let left = k.word("left", load_word(lookup.bits.slot, &bits + word * 2, Width::Full));
+                let first = k.index("first", &table + word * (each * ENTRIES * step) + &lane);
+                k.for_range("group", 0, groups, |k, group| {
+                    let chosen =
+                        Word::And(Box::new(Word::Reg(left)), Box::new(Word::Const(ENTRIES as u64 - 1)));
+                    let entry = (&group * ENTRIES + Index::Number(Box::new(chosen))) * step;
+                    k.set(acc, Row::Reg(acc) + load(lookup.table.0, &first + entry, n));
+                    k.set_word(left, Word::Shr(Box::new(Word::Reg(left)), Box::new(GROUP.into())));
+                });
+            };
+            k.for_range("word", 0, lookup.groups / each, |k, word| groups(k, &word, each));
+            let rest = lookup.groups % each;
+            if rest > 0 {
+                groups(k, &Index::from(lookup.groups / each), rest);
+            }
+            k.store(lookup.sums.slot, &at, Row::Reg(acc));
+        });
+    });
 }
 
 /// Bit after set bit: few are set.

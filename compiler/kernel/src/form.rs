@@ -1,6 +1,63 @@
-//! What a kernel's walks are, in words: for reports.
+//! Forms of a product with spikes, and what a kernel's walks are, in words.
 
-use crate::body::{Kernel, Stmt, Walk};
+use crate::body::{GROUP, Kernel, Stmt, Walk};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+/// How a product with spikes is done.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Form {
+    /// The set bits of a position are walked, and the rows of the weight that they choose are added.
+    Walk,
+    /// Sums of rows of the weight are made for all choices of four of them, and the bits of a position look them up: the
+    /// same work at any rate.
+    Grouped,
+    /// Bits become numbers, and the dense product of the runtime multiplies them.
+    Dense,
+}
+
+impl Form {
+    /// All forms.
+    pub const ALL: [Form; 3] = [Form::Walk, Form::Grouped, Form::Dense];
+    /// Those that are chosen by themselves. The dense one is there to be compared with: it multiplies what need not be
+    /// multiplied.
+    pub const CHOSEN: [Form; 2] = [Form::Walk, Form::Grouped];
+
+    /// The name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Form::Walk => "walk",
+            Form::Grouped => "grouped",
+            Form::Dense => "dense",
+        }
+    }
+}
+
+impl fmt::Display for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Form {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Form, String> {
+        let names = Form::ALL.map(Form::name).join(", ");
+        let found = Form::ALL.into_iter().find(|form| form.name() == text);
+        found.ok_or_else(|| format!("`{text}` is no form of a product; there are {names}"))
+    }
+}
+
+/// The forms that were asked for.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Forms {
+    /// That of the products which are not in the list; the cheapest of each where there is none.
+    pub rest: Option<Form>,
+    /// By the path of the product's layer: `stem.conv`.
+    pub layers: BTreeMap<String, Form>,
+}
 
 /// `masked add 64x128`: rows of weights that a walk chooses from, and lanes of each; empty for a kernel without walks.
 pub fn form(kernel: &Kernel) -> String {
@@ -18,6 +75,9 @@ fn collect(stmts: &[Stmt], forms: &mut Vec<String>) {
             Stmt::AddRows(walk) if turned => forms.push(format!("mirrored add {}", size(walk))),
             Stmt::AddRows(walk) => forms.push(format!("masked add {}", size(walk))),
             Stmt::DotRows(walk, _) => forms.push(format!("sampled dot {}", size(walk))),
+            Stmt::AddGroups(lookup) => {
+                forms.push(format!("grouped add {}x{}", lookup.groups * GROUP, lookup.lanes))
+            }
             Stmt::For { body, .. } | Stmt::EachBit { body, .. } => collect(body, forms),
             Stmt::If { then, otherwise, .. } => {
                 collect(then, forms);
@@ -29,6 +89,7 @@ fn collect(stmts: &[Stmt], forms: &mut Vec<String>) {
             | Stmt::SetWord(..)
             | Stmt::Store(..)
             | Stmt::StoreWord(..)
+            | Stmt::SumGroups(_)
             | Stmt::Turn { .. } => {}
         }
     }

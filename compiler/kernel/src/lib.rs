@@ -5,6 +5,7 @@
 mod assign_buffers;
 pub mod body;
 pub mod build;
+pub mod cost;
 mod expand;
 mod form;
 pub mod interp;
@@ -14,5 +15,5 @@ mod print;
 pub mod verify;
 
 pub use expand::expand;
-pub use form::form;
-pub use lower::{LowerError, Settings, lower};
+pub use form::{Form, Forms, form};
+pub use lower::{Choices, LowerError, Product, Settings, check_forms, choose, lower};

@@ -16,8 +16,8 @@
 //! the name, so that the text says which is meant.
 
 use crate::body::{
-    Access, Arith, Compare, Fold, Index, Kernel, Mask, Reg, RegType, Row, Run, Slot, SlotElem, Stmt, Unary,
-    Walk, Width, Word,
+    Access, Arith, Compare, Fold, GROUP, Index, Kernel, Mask, Reg, RegType, Row, Run, Slot, SlotElem, Stmt,
+    Unary, Walk, Width, Word,
 };
 use std::collections::HashSet;
 use std::fmt::{self, Display, Formatter, Write};
@@ -163,6 +163,22 @@ impl<'k> Printer<'k> {
                 let line = format!("dot_rows {} += {} . {with}", self.run("j", &walk.sums), self.rows(walk));
                 self.line(&format!("{line} for {}", self.positions(walk)));
             }
+            Stmt::SumGroups(groups) => {
+                let table = self.place(groups.table.0, &groups.table.1);
+                let rows = format!("{} : f32[{}]", self.run("k", &groups.rows), groups.lanes);
+                self.line(&format!("sum_groups {table} = {rows} for k in 0..{} by {GROUP}", groups.count));
+            }
+            Stmt::AddGroups(lookup) => {
+                let table = self.place(lookup.table.0, &lookup.table.1);
+                let line =
+                    format!("add_groups {} += {table} : f32[{}]", self.run("i", &lookup.sums), lookup.lanes);
+                let count = self.operand(&lookup.count, Bond::Atom);
+                let bits = self.run("i", &lookup.bits);
+                self.line(&format!(
+                    "{line} for i in 0..{count}, {} groups of {GROUP} of {bits}",
+                    lookup.groups
+                ));
+            }
             Stmt::Turn { from, to } => {
                 let line = format!("turn {} = {}", self.place(to.0, &to.1), self.place(from.0, &from.1));
                 self.line(&line);
@@ -226,6 +242,7 @@ impl<'k> Printer<'k> {
             Index::Max(a, b) => format!("max({}, {})", self.index(a), self.index(b)),
             Index::Label(slot, at) => format!("label {}", self.place(*slot, at)),
             Index::Popcount(word) => format!("popcount({})", self.word(word)),
+            Index::Number(word) => format!("number({})", self.word(word)),
         }
     }
 
@@ -240,7 +257,8 @@ impl<'k> Printer<'k> {
             | Index::Min(_, _)
             | Index::Max(_, _)
             | Index::Label(_, _)
-            | Index::Popcount(_) => Bond::Atom,
+            | Index::Popcount(_)
+            | Index::Number(_) => Bond::Atom,
         };
         let text = self.index(index);
         if bond < needed { format!("({text})") } else { text }

@@ -5,14 +5,15 @@
 //!    branch, is not set behind it. A counter is set by its loop alone and is readable in its body alone.
 //! 3. Rows have 1 to [`MAX_ROW`] lanes, and operands equal widths.
 //! 4. Loads and stores suit the slot's elements; stores go to what is writable; scratch memory is f32 or bits.
-//! 5. A walk has 1 to [`MAX_WORDS`] words and 1 to [`MAX_LANES`] lanes, and reads no slot that it writes.
+//! 5. A walk has 1 to [`MAX_WORDS`] words and 1 to [`MAX_LANES`] lanes, and reads no slot that it writes; so do tables
+//!    and lookups, whose groups are those of as many words at most.
 //! 6. Divisors and steps are positive constants, a backwards loop has step 1, constant shifts are below 64.
 //!
 //! Not checked: offsets, which depend on the task (the interpreter checks them).
 
 use crate::body::{
-    Access, Index, Kernel, MAX_LANES, MAX_ROW, MAX_WORDS, Mask, Reg, RegType, Row, Run, Slot, SlotElem, Stmt,
-    Walk, Word,
+    Access, GROUP, Index, Kernel, MAX_LANES, MAX_ROW, MAX_WORDS, Mask, Reg, RegType, Row, Run, Slot,
+    SlotElem, Stmt, Walk, Word,
 };
 use std::fmt;
 
@@ -176,6 +177,26 @@ impl Checker<'_> {
             }
             Stmt::AddRows(walk) => self.walk(walk, &[]),
             Stmt::DotRows(walk, with) => self.walk(walk, &[with]),
+            Stmt::SumGroups(groups) => {
+                let (count, most) = (groups.count, MAX_WORDS * 64);
+                ensure((1..=most).contains(&count), || format!("groups of {count} rows"))?;
+                self.lanes_of("a table", groups.lanes)?;
+                self.run_of(&groups.rows, SlotElem::F32, false)?;
+                self.slot(groups.table.0, SlotElem::F32, true)?;
+                self.distinct(groups.rows.slot, groups.table.0)?;
+                self.index(&groups.table.1)
+            }
+            Stmt::AddGroups(lookup) => {
+                let (groups, most) = (lookup.groups, MAX_WORDS * 64 / GROUP);
+                ensure((1..=most).contains(&groups), || format!("a lookup in {groups} groups"))?;
+                self.lanes_of("a table", lookup.lanes)?;
+                self.index(&lookup.count)?;
+                self.run_of(&lookup.bits, SlotElem::Bits, false)?;
+                self.run_of(&lookup.sums, SlotElem::F32, true)?;
+                self.slot(lookup.table.0, SlotElem::F32, false)?;
+                self.distinct(lookup.table.0, lookup.sums.slot)?;
+                self.index(&lookup.table.1)
+            }
             Stmt::Turn { from, to } => {
                 self.slot(from.0, SlotElem::Bits, false)?;
                 self.slot(to.0, SlotElem::Bits, true)?;
@@ -187,9 +208,9 @@ impl Checker<'_> {
     }
 
     fn walk(&self, walk: &Walk, with: &[&Run]) -> Check {
-        let (words, lanes) = (walk.words, walk.lanes);
+        let words = walk.words;
         ensure((1..=MAX_WORDS).contains(&words), || format!("a walk over {words} words"))?;
-        ensure((1..=MAX_LANES).contains(&lanes), || format!("a walk over rows of {lanes} lanes"))?;
+        self.lanes_of("a walk", walk.lanes)?;
         self.index(&walk.count)?;
         self.run_of(&walk.bits, SlotElem::Bits, false)?;
         self.run_of(&walk.sums, SlotElem::F32, true)?;
@@ -198,6 +219,10 @@ impl Checker<'_> {
             self.distinct(read.slot, walk.sums.slot)?;
         }
         Ok(())
+    }
+
+    fn lanes_of(&self, what: &str, lanes: usize) -> Check {
+        ensure((1..=MAX_LANES).contains(&lanes), || format!("{what} over rows of {lanes} lanes"))
     }
 
     fn run_of(&self, run: &Run, elem: SlotElem, store: bool) -> Check {
@@ -245,7 +270,7 @@ impl Checker<'_> {
                 self.slot(*slot, SlotElem::I32, false)?;
                 self.index(at)
             }
-            Index::Popcount(word) => self.word(word),
+            Index::Popcount(word) | Index::Number(word) => self.word(word),
         }
     }
 

@@ -6,7 +6,7 @@ mod common;
 use common::check;
 
 /// Rows and columns of the kernel, stride, pad; rows and columns of the input.
-const GEOMETRIES: [(usize, usize, usize, usize, usize, usize); 11] = [
+const GEOMETRIES: [(usize, usize, usize, usize, usize, usize); 12] = [
     (1, 1, 1, 0, 3, 4),
     (1, 1, 2, 0, 5, 4),
     (3, 3, 1, 1, 4, 5),
@@ -16,6 +16,7 @@ const GEOMETRIES: [(usize, usize, usize, usize, usize, usize); 11] = [
     (5, 5, 1, 2, 2, 2),
     (7, 7, 2, 3, 1, 2),
     (3, 3, 2, 0, 3, 70),
+    (3, 3, 1, 1, 2, 128),
     (3, 3, 1, 1, 1, 1),
     (3, 3, 2, 1, 1, 1),
 ];

@@ -1,15 +1,21 @@
 //! The schedules of the hot kernels, to be read.
 
 use snnc_ir::text::parse;
-use snnc_kernel::{Settings, lower};
+use snnc_kernel::{Form, Forms, Settings, lower};
 use snnc_plan::Recipe;
 
 /// The first kernel of a packed graph.
 fn kernel(body: &str, output: &str) -> String {
+    kernel_as(Form::Walk, body, output)
+}
+
+/// The same, with products of a form.
+fn kernel_as(form: Form, body: &str, output: &str) -> String {
     let text = format!("graph @g stage=packed mode=infer {{ {body} output %{output} }}");
     let graph = parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-    let (_, kernels) =
-        lower(&graph, Recipe::default(), Settings::default()).unwrap_or_else(|error| panic!("{error}"));
+    let forms = Forms { rest: Some(form), ..Forms::default() };
+    let settings = Settings { forms, ..Settings::default() };
+    let (_, kernels) = lower(&graph, Recipe::default(), &settings).unwrap_or_else(|error| panic!("{error}"));
     kernels[0].to_string()
 }
 
@@ -29,12 +35,29 @@ fn a_fused_layer() {
     insta::assert_snapshot!(kernel(body, "s"));
 }
 
+/// The sums of a layer of training, each table made once for all positions of a task.
+#[test]
+fn a_grouped_product() {
+    let body = "input %x : bits[T4 B H16 W16 | C160] input %w : f32[Kh3 Kw3 Ci160 Co256/128]
+        %y : f32[T4 B H16 W16 C256] = conv2d.masked_add %x, %w {stride=1, pad=1}";
+    insta::assert_snapshot!(kernel_as(Form::Grouped, body, "y"));
+}
+
 #[test]
 fn a_weight_gradient() {
     let body = "input %x : bits[T4 B H16 W16 | C128] input %dy : f32[T4 B H16 W16 C256]
         %dw : f32[Co256 Ci128 Kh3 Kw3] = conv2d.masked_grad_weight %x, %dy {stride=1, pad=1}
         %o : f32[T4 B H16 W16 C256] = scale %dy {by=2}";
     insta::assert_snapshot!(kernel(body, "o"));
+}
+
+/// A table of a block of positions serves all channels and all taps of a row.
+#[test]
+fn a_grouped_weight_gradient() {
+    let body = "input %x : bits[T4 B H16 W16 | C16] input %dy : f32[T4 B H16 W16 C32]
+        %dw : f32[Co32 Ci16 Kh3 Kw3] = conv2d.masked_grad_weight %x, %dy {stride=1, pad=1}
+        %o : f32[T4 B H16 W16 C32] = scale %dy {by=2}";
+    insta::assert_snapshot!(kernel_as(Form::Grouped, body, "o"));
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use SlotElem::{Bits, F32};
 use snnc_kernel::body::{
-    Compare, Condition, Index, Kernel, Mask, Reg, RegData, RegType, Row, Run, Slot, SlotElem, Stmt, Walk,
-    Width, Word,
+    Compare, Condition, Groups, Index, Kernel, Lookup, Mask, Reg, RegData, RegType, Row, Run, Slot, SlotElem,
+    Stmt, Walk, Width, Word,
 };
 use snnc_kernel::build::{Builder, load, mask_of};
 use snnc_kernel::verify::verify;
@@ -135,6 +135,37 @@ fn walks_read_and_write_what_they_should() {
         message(|k, [_, _, s, _]| k.turn((s, 0.into()), (s, 0.into()))),
         "`s` is read where it may be written"
     );
+    let groups = |rows: Slot, table: Slot| Groups {
+        count: 4,
+        rows: run(rows, 4),
+        lanes: 4,
+        table: (table, Index::Task),
+    };
+    assert_eq!(message(|k, [x, y, ..]| k.sum_groups(groups(x, y))), "");
+    assert_eq!(message(|k, [_, y, ..]| k.sum_groups(groups(y, y))), "`y` is read where it may be written");
+    assert_eq!(message(|k, [x, ..]| k.sum_groups(groups(x, x))), "`x` is read only, and stored to");
+    let many = |k: &mut Builder, [x, y, ..]: [Slot; 4]| k.sum_groups(Groups { count: 257, ..groups(x, y) });
+    assert_eq!(message(many), "groups of 257 rows");
+    let lookup = |bits: Slot, table: Slot, sums: Slot| Lookup {
+        count: Index::Batch,
+        groups: 1,
+        bits: run(bits, 2),
+        table: (table, Index::Task),
+        lanes: 4,
+        sums: run(sums, 4),
+    };
+    assert_eq!(message(|k, [x, y, s, _]| k.add_groups(lookup(s, x, y))), "");
+    assert_eq!(
+        message(|k, [_, y, s, _]| k.add_groups(lookup(s, y, y))),
+        "`y` is read where it may be written"
+    );
+    assert_eq!(message(|k, [x, y, ..]| k.add_groups(lookup(x, x, y))), "`x` holds f32, used as bits");
+    let long =
+        |k: &mut Builder, [x, y, s, _]: [Slot; 4]| k.add_groups(Lookup { groups: 65, ..lookup(s, x, y) });
+    assert_eq!(message(long), "a lookup in 65 groups");
+    let wide =
+        |k: &mut Builder, [x, y, s, _]: [Slot; 4]| k.add_groups(Lookup { lanes: 0, ..lookup(s, x, y) });
+    assert_eq!(message(wide), "a table over rows of 0 lanes");
     let words = |k: &mut Builder, [_, _, s, _]: [Slot; 4]| {
         let t = k.scratch_words("words", 64);
         k.turn((t, 0.into()), (s, 0.into()));

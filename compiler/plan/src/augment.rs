@@ -53,6 +53,20 @@ pub enum Augment {
     },
     /// Mean and deviation, instead of the data set's own; in evaluation too.
     Normalize(Normalization),
+    /// A sample is averaged with another of its batch, and so are their labels.
+    Mixup {
+        /// Shares are of the distribution Beta(α, α); above 0.
+        alpha: f64,
+        /// How often.
+        p: f64,
+    },
+    /// A rectangle of a sample is that of another of its batch; the labels' shares are those of the areas.
+    CutMix {
+        /// The area that is kept is of the distribution Beta(α, α); above 0.
+        alpha: f64,
+        /// How often.
+        p: f64,
+    },
 }
 
 /// How events are divided among frames.
@@ -114,6 +128,11 @@ impl Normalization {
 }
 
 impl Augment {
+    /// Whether it mixes two samples of a batch, which then have two labels.
+    pub fn mixes(self) -> bool {
+        matches!(self, Augment::Mixup { .. } | Augment::CutMix { .. })
+    }
+
     /// The word for it in the language.
     pub fn word(self) -> &'static str {
         match self {
@@ -128,6 +147,8 @@ impl Augment {
             Augment::RandAugment { .. } => "randaugment",
             Augment::ColorJitter { .. } => "color_jitter",
             Augment::Normalize(_) => "normalize",
+            Augment::Mixup { .. } => "mixup",
+            Augment::CutMix { .. } => "cutmix",
         }
     }
 }
@@ -148,6 +169,9 @@ impl fmt::Display for Augment {
             Augment::RandAugment { n, m } => write!(f, "{word}(n: {n}, m: {m})"),
             Augment::ColorJitter { strength } => write!(f, "{word}({strength})"),
             Augment::Normalize(by) => write!(f, "{word}({by})"),
+            Augment::Mixup { alpha, p } | Augment::CutMix { alpha, p } => {
+                write!(f, "{word}(alpha: {alpha}, p: {p})")
+            }
         }
     }
 }

@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod abi;
+mod activity;
 mod augment;
 mod buffer;
 mod check;
@@ -28,6 +29,7 @@ mod step;
 mod tap;
 
 pub use abi::{Executable, KernelArgs, KernelFn};
+pub use activity::{Activities, Activity, FIRING_RATE};
 pub use augment::{Augment, Normalization, Policy, SplitBy, augment_text};
 pub use buffer::{ALIGN, Arena, Buffer, BufferId, ElemKind, Place};
 pub use check::PlanError;
@@ -188,7 +190,8 @@ pub struct Plan {
     pub classes: usize,
     /// Parameters in the order of the model.
     pub params: Vec<ParamSpec>,
-    /// The image (first), and in training the labels (second).
+    /// The image (first), and in training the labels (second). Where samples are mixed, also second labels (third) and
+    /// the shares of the first ones (fourth).
     pub inputs: Vec<InputSpec>,
     /// Logits `[B, classes]`.
     pub logits: BufferId,
@@ -218,6 +221,11 @@ impl Plan {
     /// Number of trained values.
     pub fn parameters(&self) -> u64 {
         self.params.iter().filter(|p| p.role.is_trained()).map(|p| p.len() as u64).sum()
+    }
+
+    /// Whether a sample of training has two labels.
+    pub fn mixes(&self) -> bool {
+        self.inputs.len() == 4
     }
 
     /// A buffer.

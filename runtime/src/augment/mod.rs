@@ -6,15 +6,17 @@
 //! ```
 //!
 //! Where a list has no `normalize`, the data set's own stands before the `cutout`s that end the list, else at its
-//! end. Evaluation normalises and does nothing else.
+//! end. Evaluation normalises and does nothing else. `mixup` and `cutmix` come last, on whole batches (`mix`).
 //!
 //! Invariant: a sample depends on (seed, epoch, index, place of the operation in the list) alone.
 
 pub mod color;
 pub mod geometry;
+pub mod mix;
 mod policy;
 
 pub use geometry::Grid;
+pub use mix::{Mixed, Mixing};
 
 use crate::Error;
 use crate::rng::{Draw, Rng};
@@ -106,9 +108,11 @@ impl Pipeline {
             }
         }
         let mut norm = own.clone();
-        let ops: Vec<(usize, Augment)> = list.iter().copied().enumerate().collect();
+        // Mixes are done with whole batches, and end the list.
+        let ops: Vec<(usize, Augment)> =
+            list.iter().copied().enumerate().filter(|(_, op)| !op.mixes()).collect();
         let normal = ops.iter().position(|(_, op)| matches!(op, Augment::Normalize(_)));
-        if let Some(Augment::Normalize(by)) = normal.map(|at| list[at]) {
+        if let Some((_, Augment::Normalize(by))) = normal.map(|at| ops[at]) {
             norm.channels = by.channels();
         }
         if norm.channels.len() != 1 && norm.channels.len() != channels {
@@ -127,6 +131,11 @@ impl Pipeline {
     pub fn unnormalised(&self) -> Pipeline {
         let norm = Norm { channels: vec![(0.0, 1.0)], ..self.norm.clone() };
         Pipeline { tables: tables(&norm), norm, ..self.clone() }
+    }
+
+    /// The normalisation.
+    pub fn norm(&self) -> &Norm {
+        &self.norm
     }
 
     /// A sample for evaluation.
@@ -190,8 +199,9 @@ fn refused(op: Augment, content: Content) -> Option<(&'static str, &'static str)
         | Augment::Flip { .. }
         | Augment::Cutout { .. }
         | Augment::Roll { .. }
-        | Augment::Rotate { .. } => ("rows and columns", content != Content::Features),
-        Augment::Normalize(_) => ("values", true),
+        | Augment::Rotate { .. }
+        | Augment::CutMix { .. } => ("rows and columns", content != Content::Features),
+        Augment::Normalize(_) | Augment::Mixup { .. } => ("values", true),
     };
     (!fits).then_some((needs, holds))
 }
@@ -225,7 +235,9 @@ fn on_places<T: Copy + Default>(op: Augment, values: &mut [T], grid: Grid, rng: 
         | Augment::AutoAugment(_)
         | Augment::RandAugment { .. }
         | Augment::ColorJitter { .. }
-        | Augment::Normalize(_) => {}
+        | Augment::Normalize(_)
+        | Augment::Mixup { .. }
+        | Augment::CutMix { .. } => {}
     }
 }
 
@@ -242,7 +254,9 @@ fn on_colours(op: Augment, bytes: &mut Cow<'_, [u8]>, grid: Grid, rng: &mut Rng)
         | Augment::Cutout { .. }
         | Augment::Roll { .. }
         | Augment::Rotate { .. }
-        | Augment::Normalize(_) => return false,
+        | Augment::Normalize(_)
+        | Augment::Mixup { .. }
+        | Augment::CutMix { .. } => return false,
     }
     true
 }

@@ -26,10 +26,12 @@ mod idx;
 mod images;
 mod inspect;
 mod samples;
+mod sheet;
 mod split;
 
 pub(crate) use arrays::samples_first;
-pub use inspect::{Report, SplitReport, inspect, sheet};
+pub use inspect::{Report, SplitReport, inspect};
+pub use sheet::{Picture, batch_sheet, sheet};
 pub use split::Split;
 
 use crate::Error;

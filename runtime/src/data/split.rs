@@ -66,6 +66,13 @@ impl Split {
         Ok(())
     }
 
+    /// Mean and deviation by channel with which values from 0 to 1 are normalised; `None` where what is stored has no
+    /// largest value, as real numbers and counts of events.
+    pub(super) fn unit(&self) -> Option<&[(f64, f64)]> {
+        let norm = self.pipeline.norm();
+        (norm.scale != 1.0).then_some(&norm.channels)
+    }
+
     /// Sample `index` as it is stored.
     pub(super) fn stored(&self, index: usize) -> Result<Pixels<'_>, Error> {
         self.source.load(index, self.len, None)

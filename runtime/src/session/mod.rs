@@ -256,12 +256,43 @@ impl Session {
         Ok(())
     }
 
-    /// Sets the labels of the samples, in a training plan; call it after [`Session::set_inputs`].
+    /// Sets the labels of the samples, in a training plan; call it after [`Session::set_inputs`]. Where samples may have
+    /// two labels, each has this one alone.
     ///
     /// # Errors
     /// [`Error::User`] where the plan takes no labels, or not so many; [`Error::Data`] for a label out of range.
     pub fn set_labels(&mut self, labels: &[i32]) -> Result<(), Error> {
-        let Some(input) = self.exe.plan.inputs.get(1) else {
+        self.write_labels(1, labels)?;
+        if self.exe.plan.mixes() { self.set_mixes(labels, &vec![1.0; labels.len()]) } else { Ok(()) }
+    }
+
+    /// Sets the second labels of the samples, and the share of each first one; call it after [`Session::set_labels`].
+    ///
+    /// # Errors
+    /// As [`Session::set_labels`]; [`Error::Data`] for a share that is not from 0 to 1.
+    pub fn set_mixes(&mut self, others: &[i32], shares: &[f32]) -> Result<(), Error> {
+        if !self.exe.plan.mixes() {
+            return Err(Error::User("the model is not compiled for samples of two labels".to_string()));
+        }
+        self.write_labels(2, others)?;
+        if shares.len() != self.batch {
+            return Err(Error::User(format!(
+                "{} shares were given for {} samples",
+                shares.len(),
+                self.batch
+            )));
+        }
+        if let Some(bad) = shares.iter().find(|share| !(0.0..=1.0).contains(*share)) {
+            return Err(Error::Data(format!("the share {bad} of a label is not from 0 to 1")));
+        }
+        let at = self.span(self.exe.plan.inputs[3].buffer);
+        self.arena.f32_mut(at)?[..shares.len()].copy_from_slice(shares);
+        Ok(())
+    }
+
+    /// Sets the labels of an input of the plan.
+    fn write_labels(&mut self, input: usize, labels: &[i32]) -> Result<(), Error> {
+        let Some(input) = self.exe.plan.inputs.get(input) else {
             return Err(Error::User("a model compiled for inference takes no labels".to_string()));
         };
         if labels.len() != self.batch {

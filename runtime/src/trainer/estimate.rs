@@ -1,6 +1,7 @@
 //! What a run takes, before it begins: memory, which is known, and time, which one batch tells.
 
 use super::{TrainOptions, check, set_batch};
+use crate::augment::Mixing;
 use crate::data::Dataset;
 use crate::encode::Draws;
 use crate::loader::{self, Source, with_batches};
@@ -45,7 +46,7 @@ impl Budget {
             train_bytes: Session::bytes_needed(train, batches.0, threads)?,
             test_bytes: Session::bytes_needed(infer, batches.1, threads)?,
             optimizer_bytes: Rule::bytes(recipe.optimizer, parameters) + averages,
-            loader_bytes: loader::bytes(batches.0.max(batches.1), input, threads),
+            loader_bytes: loader::bytes(batches.0.max(batches.1), input, threads, train.mixes()),
         })
     }
 
@@ -173,6 +174,7 @@ fn step(train: &mut Session, data: &Dataset, options: &TrainOptions) -> Result<T
     let mut average = recipe.ema.map(|decay| Average::new(decay, params));
     let order: Vec<usize> = (0..recipe.batch).collect();
     let input = train.plan().inputs[0].clone();
+    let mixing = Mixing::of(&recipe.augment, &input, options.seed, 0);
     let write = |index: usize, to: &mut [f32]| data.train.write_varied(index, options.seed, 0, to);
     let source = Source {
         write: &write,
@@ -182,6 +184,7 @@ fn step(train: &mut Session, data: &Dataset, options: &TrainOptions) -> Result<T
         order: &order,
         batch: recipe.batch,
         loaders: 1,
+        mixing,
     };
     let mut lap = super::Lap(Instant::now());
     let none = || Error::Internal("there is no batch".to_string());

@@ -3,7 +3,7 @@
 //! ```text
 //! runs/net/config.json          all that was asked for, the model's parameters and text included
 //!          model.json           the model's parameters and text alone
-//!          env.json             version, processor, threads, seed, hash of the data
+//!          env.json             version, commit of the working directory, processor, threads, seed, hash of the data
 //!          metrics.jsonl        one line per epoch; metrics.csv is the same as a table
 //!          log.jsonl            what happened: begin, resume, epoch, warning, stop
 //!          events.out.tfevents… for TensorBoard
@@ -16,6 +16,8 @@
 //! most ahead of it; a resumption cuts them.
 
 use super::{Run, TrainOptions};
+use crate::commit::commit;
+use crate::data::Picture;
 use crate::metrics::{EpochRecord, Histogram};
 use crate::tensorboard::Events;
 use crate::{Error, checkpoint, environment};
@@ -114,6 +116,11 @@ impl RunFolder {
         let histograms: Vec<_> =
             neurons.iter().map(|(layer, spread)| (format!("neuron_rates/{layer}"), spread.clone())).collect();
         self.events.add(record.epoch as u64, &scalars(record), &histograms)
+    }
+
+    /// Adds a picture of the first batch, as the network sees it, to what TensorBoard shows.
+    pub fn picture(&mut self, picture: &Picture) -> Result<(), Error> {
+        self.events.add_picture(0, "samples/first_batch", picture)
     }
 
     /// Adds a line to what happened.
@@ -263,6 +270,8 @@ fn scalars(record: &EpochRecord) -> Vec<(String, f64)> {
 /// What `env.json` says.
 fn environment(run: &Run<'_>) -> Value {
     let mut all = environment::machine();
+    // Of the folder that the command runs in: its models, and the program itself where it was built there.
+    all["commit"] = json!(commit(Path::new(".")));
     all["threads"] = json!(run.train.threads());
     all["seed"] = json!(run.options.seed);
     all["data"] = json!(run.data.name);

@@ -19,7 +19,8 @@ pub use estimate::{Budget, DryRun, dry_run};
 pub use folder::read_records;
 pub use options::{TrainOptions, TrainReport};
 
-use crate::data::Dataset;
+use crate::augment::Mixing;
+use crate::data::{Dataset, batch_sheet};
 use crate::encode::Draws;
 use crate::evaluate::{Evaluation, evaluate};
 use crate::health::Health;
@@ -136,6 +137,7 @@ impl Run<'_> {
             order: &order[done..],
             batch,
             loaders: loader::loaders(self.train.threads()),
+            mixing: Mixing::of(&self.options.recipe.augment, &self.train.plan().inputs[0], seed, epoch),
         };
         self.train.set_draws(Draws::training(self.options.seed, epoch));
         self.train.reset_rates();
@@ -153,6 +155,9 @@ impl Run<'_> {
             let start = Instant::now();
             let Some(batch) = batches.next() else { return Ok(times) };
             let batch = batch?;
+            if (self.state.epoch, self.state.step) == (0, 0) {
+                self.show(&batch)?;
+            }
             self.step(&batch, rate as f32, start, &mut times)?;
             let (tally, firing_rate) = (self.state.tally, self.train.mean_rate());
             progress.advance(&Pulse { tally, lr: Some(rate), firing_rate, times });
@@ -162,6 +167,15 @@ impl Run<'_> {
             if self.saved.elapsed() >= self.options.save_pause {
                 self.save_last()?;
             }
+        }
+    }
+
+    /// Draws the first batch of a run for TensorBoard.
+    fn show(&mut self, batch: &Batch) -> Result<(), Error> {
+        let Some(folder) = &mut self.folder else { return Ok(()) };
+        match batch_sheet(&self.data.train, &self.data.shape, batch.values())? {
+            Some(picture) => folder.picture(&picture),
+            None => Ok(()),
         }
     }
 
@@ -176,7 +190,10 @@ impl Run<'_> {
             return Err(self.diverged(&format!("the loss is {loss}"), batch, false));
         }
         let mut tally = self.state.tally;
-        tally.add(self.train.logits()?, &batch.labels, f64::from(loss));
+        match &batch.mixed {
+            Some(mixed) => tally.add_mixed(self.train.logits()?, &batch.labels, mixed, f64::from(loss)),
+            None => tally.add(self.train.logits()?, &batch.labels, f64::from(loss)),
+        }
         self.train.apply_updates()?;
         times.forward += lap.seconds();
         self.train.run_backward()?;
@@ -310,7 +327,8 @@ fn training_seconds(record: &EpochRecord) -> f64 {
 /// The samples and labels of a step.
 fn set_batch(session: &mut Session, batch: &Batch) -> Result<(), Error> {
     batch.set_samples(session)?;
-    session.set_labels(&batch.labels)
+    session.set_labels(&batch.labels)?;
+    batch.mixed.as_ref().map_or(Ok(()), |mixed| session.set_mixes(&mixed.others, &mixed.shares))
 }
 
 /// Measures the parts of a step.

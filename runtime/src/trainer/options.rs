@@ -112,6 +112,10 @@ pub(super) fn check(
         let found = format!("{} classes, the model {}", data.classes, plan.classes);
         return Err(Error::User(format!("data set `{}` has {found}", data.name)));
     }
+    if plan.mixes() != options.recipe.augment.iter().any(|op| op.mixes()) {
+        let text = "the model is compiled for a recipe that mixes samples and the other does not";
+        return Err(Error::User(text.to_string()));
+    }
     let samples = options.samples(data.train.len());
     if samples == 0 {
         return Err(Error::User("there are no samples to train on".to_string()));

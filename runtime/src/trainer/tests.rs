@@ -168,6 +168,46 @@ fn a_numbered_checkpoint_branches_off_into_another_folder() -> Result<(), Error>
     Ok(())
 }
 
+/// The first batch is drawn once a run, as it was trained on; a resumption has no first batch.
+#[test]
+fn the_first_batch_is_shown() -> Result<(), Error> {
+    let folder = Folder::new("shown")?;
+    let asked = |resume| TrainOptions {
+        out: Some(folder.file("run")),
+        resume,
+        stop_after: Some(1),
+        limit: Some(128),
+        test_limit: Some(64),
+        ..options(2)
+    };
+    let stopped = run(&mut pair(1)?, &asked(None));
+    assert!(matches!(stopped, Err(Error::Interrupted)), "{stopped:?}");
+    run(&mut pair(1)?, &asked(Some(folder.file("run").join("last.safetensors"))))?;
+    let entries = std::fs::read_dir(folder.file("run")).map_err(|e| Error::io(folder.path(), "list", e))?;
+    let mut found = Vec::new();
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.to_string_lossy().contains("tfevents") {
+            found.extend(crate::tensorboard::read(
+                &std::fs::read(&path).map_err(|e| Error::io(&path, "read", e))?,
+            ));
+        }
+    }
+    assert_eq!(found.iter().filter(|(step, tag, _)| *step == 2 && tag == "loss/train").count(), 1);
+    let pictures: Vec<_> =
+        found.into_iter().filter_map(|(step, tag, picture)| Some((step, tag, picture?))).collect();
+    let [(0, tag, picture)] = pictures.as_slice() else { panic!("{} pictures", pictures.len()) };
+    let image = image::load_from_memory(&picture.png).map_err(|e| Error::Data(e.to_string()))?.into_rgb8();
+    assert_eq!((tag.as_str(), image.dimensions()), ("samples/first_batch", (10 * 66, 7 * 66)));
+    let (mut sample, data) = ([0.0; 64], crate::data::open("digits")?);
+    let order = Rng::new(0, Purpose::Shuffle, 0).permutation(128);
+    data.train.write_sample(order[12], &mut sample)?;
+    for (pixel, value) in sample.iter().enumerate() {
+        let (x, y) = (2 * 66 + 1 + pixel % 8 * 8, 66 + 1 + pixel / 8 * 8);
+        assert_eq!(image.get_pixel(x as u32, y as u32).0, [(value * 255.0).round() as u8; 3]);
+    }
+    Ok(())
+}
+
 #[test]
 fn a_long_epoch_is_saved_on_the_way() -> Result<(), Error> {
     /// Looks at the last checkpoint after each step of the first epoch.

@@ -233,6 +233,7 @@ impl Emitter<'_, '_> {
                 let word = self.word(word);
                 Linear::of(self.builder.ins().popcnt(word), self.depth)
             }
+            Index::Number(word) => Linear::of(self.word(word), self.depth),
         }
     }
 

@@ -4,7 +4,7 @@ use super::Emitter;
 use cranelift_codegen::ir::{
     AbiParam, ExtFuncData, ExternalName, InstBuilder, Signature, UserExternalName, Value, types,
 };
-use snnc_kernel::body::{Index, Run, Slot, Walk};
+use snnc_kernel::body::{Groups, Index, Lookup, Run, Slot, Walk};
 
 /// The numbers under which the module knows the functions.
 #[derive(Clone, Copy)]
@@ -13,12 +13,20 @@ pub(crate) struct WideNames {
     pub(crate) add_rows: u32,
     /// `DotRows`.
     pub(crate) dot_rows: u32,
+    /// `SumGroups`.
+    pub(crate) sum_groups: u32,
+    /// `AddGroups`.
+    pub(crate) add_groups: u32,
     /// `Turn`.
     pub(crate) turn: u32,
 }
 
 /// Arguments of `wide::WalkFn`.
 pub(crate) const WALK_ARGUMENTS: usize = 11;
+/// Arguments of `wide::SumFn`.
+pub(crate) const SUM_ARGUMENTS: usize = 5;
+/// Arguments of `wide::LookupFn`.
+pub(crate) const LOOKUP_ARGUMENTS: usize = 8;
 /// Arguments of `wide::TurnFn`.
 pub(crate) const TURN_ARGUMENTS: usize = 2;
 
@@ -34,6 +42,27 @@ impl Emitter<'_, '_> {
             arguments.push(self.pointer(run.slot, &run.at));
             arguments.push(self.constant(run.step));
         }
+        self.call_wide(function, &arguments);
+    }
+
+    /// The making of a table.
+    pub(super) fn sum_groups(&mut self, function: u32, groups: &Groups) {
+        let mut arguments = [groups.count, groups.lanes].map(|n| self.constant(n as i64)).to_vec();
+        arguments.push(self.pointer(groups.rows.slot, &groups.rows.at));
+        arguments.push(self.constant(groups.rows.step));
+        arguments.push(self.pointer(groups.table.0, &groups.table.1));
+        self.call_wide(function, &arguments);
+    }
+
+    /// Lookups in a table.
+    pub(super) fn add_groups(&mut self, function: u32, lookup: &Lookup) {
+        let mut arguments = vec![self.index(&lookup.count.max(0))];
+        arguments.extend([lookup.groups, lookup.lanes].map(|n| self.constant(n as i64)));
+        arguments.push(self.pointer(lookup.bits.slot, &lookup.bits.at));
+        arguments.push(self.constant(lookup.bits.step));
+        arguments.push(self.pointer(lookup.table.0, &lookup.table.1));
+        arguments.push(self.pointer(lookup.sums.slot, &lookup.sums.at));
+        arguments.push(self.constant(lookup.sums.step));
         self.call_wide(function, &arguments);
     }
 

@@ -1,10 +1,18 @@
 //! Walks with vectors of 256 bits: a row is walked in parts of 64 lanes, eight registers.
 
-use super::{TurnFn, WalkFn, Wide};
+use super::{LookupFn, SumFn, TurnFn, Vector, WalkFn, Wide};
 use std::arch::x86_64::*;
 
-pub(super) const WIDE: Wide =
-    Wide { name: "AVX2", add_rows: add_rows as WalkFn, dot_rows: dot_rows as WalkFn, turn: turn as TurnFn };
+mod groups;
+
+pub(super) const WIDE: Wide = Wide {
+    vector: Vector::Bits256,
+    add_rows: add_rows as WalkFn,
+    dot_rows: dot_rows as WalkFn,
+    sum_groups: groups::sum_groups as SumFn,
+    add_groups: groups::add_groups as LookupFn,
+    turn: turn as TurnFn,
+};
 
 /// Lanes of a vector.
 const LANES: usize = 8;
@@ -14,29 +22,34 @@ const PART: usize = 64;
 const SUMS: usize = 16;
 
 /// The numbers of the set bits of a position of up to four words.
-struct List {
-    numbers: [u8; 256],
-    length: usize,
-}
+struct List([u8; 256]);
 
 impl List {
+    /// Fills the list; its length. A table of the bits of each byte would spare the branch at a word's end, but is the
+    /// slower one below rates of 15 %.
+    ///
     /// # Safety
     /// `bits` points to `words` words, four at most.
-    unsafe fn fill(&mut self, bits: *const u64, words: usize) {
-        self.length = 0;
+    #[inline]
+    unsafe fn fill(&mut self, bits: *const u64, words: usize) -> usize {
+        // Kept in a register: in memory each bit would wait for the one before.
+        let mut length = 0;
         for number in 0..words {
-            // SAFETY: the caller's promise.
-            let mut word = unsafe { *bits.add(number) };
-            while word != 0 {
-                self.numbers[self.length] = (number * 64) as u8 + word.trailing_zeros() as u8;
-                self.length += 1;
-                word &= word - 1;
+            // SAFETY: the caller's promise; there are as many places as bits of four words.
+            unsafe {
+                let mut word = *bits.add(number);
+                while word != 0 {
+                    *self.0.as_mut_ptr().add(length) = (number * 64) as u8 + word.trailing_zeros() as u8;
+                    length += 1;
+                    word &= word - 1;
+                }
             }
         }
+        length
     }
 
-    fn numbers(&self) -> impl Iterator<Item = usize> {
-        self.numbers[..self.length].iter().map(|&number| usize::from(number))
+    fn numbers(&self, length: usize) -> impl Iterator<Item = usize> {
+        self.0.iter().take(length).map(|&number| usize::from(number))
     }
 }
 
@@ -61,24 +74,16 @@ unsafe extern "C" fn add_rows(
     _with: *const f32,
     _with_step: usize,
 ) {
-    for first in (0..lanes).step_by(PART) {
-        // SAFETY: the kernel interpreter's rules hold for the kernel that calls: `count` positions of `words` words, a
-        // row of `lanes` for each set bit, and sums of `lanes` for each position lie inside their buffers; a part
-        // begins inside a row. The feature was detected before this function was chosen.
-        unsafe {
-            let (rows, sums) = ((rows.add(first), rows_step), (sums.add(first), sums_step));
-            match lanes - first {
-                PART.. => add::<true>(count, words, PART, (bits, bits_step), rows, sums),
-                rest => add::<false>(count, words, rest, (bits, bits_step), rows, sums),
-            }
-        }
-    }
+    // SAFETY: the kernel interpreter's rules hold for the kernel that calls: `count` positions of `words` words, a row of
+    // `lanes` for each set bit, and sums of `lanes` for each position lie inside their buffers. The feature was detected
+    // before this function was chosen.
+    unsafe { add(count, words, lanes, (bits, bits_step), (rows, rows_step), (sums, sums_step)) }
 }
 
 /// # Safety
-/// As [`add_rows`], for rows of `lanes` lanes, all of a part where it is whole.
+/// As [`add_rows`].
 #[target_feature(enable = "avx2,bmi1,popcnt")]
-unsafe fn add<const WHOLE: bool>(
+unsafe fn add(
     count: usize,
     words: usize,
     lanes: usize,
@@ -86,26 +91,70 @@ unsafe fn add<const WHOLE: bool>(
     (rows, rows_step): (*const f32, usize),
     (sums, sums_step): (*mut f32, usize),
 ) {
-    let mut list = List { numbers: [0; 256], length: 0 };
-    let masks: [__m256i; 8] = std::array::from_fn(|v| mask(v, lanes));
+    let mut list = List([0; 256]);
+    let (whole, rest) = (lanes / PART, lanes % PART);
+    let last = mask(rest.div_ceil(LANES).saturating_sub(1), rest);
+    // SAFETY: the caller's promise; a part begins inside a row.
+    unsafe {
+        for position in 0..count {
+            let length = list.fill(bits.cast::<u32>().add(position * bits_step).cast(), words);
+            let (list, sum) = ((&list, length), sums.add(position * sums_step));
+            for part in 0..whole {
+                let (rows, sum) = (rows.add(part * PART), sum.add(part * PART));
+                add_part::<8, true>(list, last, (rows, rows_step), sum);
+            }
+            let (rows, sum) = ((rows.add(whole * PART), rows_step), sum.add(whole * PART));
+            match (rest.div_ceil(LANES), rest.is_multiple_of(LANES)) {
+                (0, _) => {}
+                (1, true) => add_part::<1, true>(list, last, rows, sum),
+                (1, false) => add_part::<1, false>(list, last, rows, sum),
+                (2, true) => add_part::<2, true>(list, last, rows, sum),
+                (2, false) => add_part::<2, false>(list, last, rows, sum),
+                (3, true) => add_part::<3, true>(list, last, rows, sum),
+                (3, false) => add_part::<3, false>(list, last, rows, sum),
+                (4, true) => add_part::<4, true>(list, last, rows, sum),
+                (4, false) => add_part::<4, false>(list, last, rows, sum),
+                (5, true) => add_part::<5, true>(list, last, rows, sum),
+                (5, false) => add_part::<5, false>(list, last, rows, sum),
+                (6, true) => add_part::<6, true>(list, last, rows, sum),
+                (6, false) => add_part::<6, false>(list, last, rows, sum),
+                (7, true) => add_part::<7, true>(list, last, rows, sum),
+                (7, false) => add_part::<7, false>(list, last, rows, sum),
+                (_, _) => add_part::<8, false>(list, last, rows, sum),
+            }
+        }
+    }
+}
+
+/// A part of a position's sums.
+///
+/// # Safety
+/// As [`add_rows`], for `V` vectors, of which the last has the lanes `last` where it is not `WHOLE`.
+#[target_feature(enable = "avx2,bmi1,popcnt")]
+#[inline]
+unsafe fn add_part<const V: usize, const WHOLE: bool>(
+    (list, length): (&List, usize),
+    last: __m256i,
+    (rows, rows_step): (*const f32, usize),
+    sum: *mut f32,
+) {
     // SAFETY: the caller's promise; masked loads and stores touch no lane beyond a row's last.
     unsafe {
-        let load = |from: *const f32, v: usize| match WHOLE {
+        let load = |from: *const f32, v: usize| match WHOLE || v + 1 < V {
             true => _mm256_loadu_ps(from.add(v * LANES)),
-            false => _mm256_maskload_ps(from.wrapping_add(v * LANES), masks[v]),
+            false => _mm256_maskload_ps(from.add(v * LANES), last),
         };
-        for position in 0..count {
-            list.fill(bits.cast::<u32>().add(position * bits_step).cast(), words);
-            let sum = sums.add(position * sums_step);
-            let mut acc: [__m256; 8] = std::array::from_fn(|v| load(sum, v));
-            for number in list.numbers() {
-                let row = rows.add(number * rows_step);
-                for (v, acc) in acc.iter_mut().enumerate() {
-                    *acc = _mm256_add_ps(*acc, load(row, v));
-                }
+        let mut acc: [__m256; V] = std::array::from_fn(|v| load(sum, v));
+        for number in list.numbers(length) {
+            let row = rows.add(number * rows_step);
+            for (v, acc) in acc.iter_mut().enumerate() {
+                *acc = _mm256_add_ps(*acc, load(row, v));
             }
-            for (v, acc) in acc.into_iter().enumerate() {
-                _mm256_maskstore_ps(sum.wrapping_add(v * LANES), masks[v], acc);
+        }
+        for (v, acc) in acc.into_iter().enumerate() {
+            match WHOLE || v + 1 < V {
+                true => _mm256_storeu_ps(sum.add(v * LANES), acc),
+                false => _mm256_maskstore_ps(sum.add(v * LANES), last, acc),
             }
         }
     }
@@ -140,15 +189,15 @@ type Places = ((*const u64, usize), (*const f32, usize), (*mut f32, usize), (*co
 #[target_feature(enable = "avx2,bmi1,popcnt")]
 unsafe fn dot(count: usize, words: usize, lanes: usize, places: Places) {
     let ((bits, bits_step), (rows, rows_step), (sums, sums_step), (with, with_step)) = places;
-    let mut list = List { numbers: [0; 256], length: 0 };
+    let mut list = List([0; 256]);
     let (whole, rest) = (lanes / SUMS, lanes % SUMS);
     let mut sum = sums;
     // SAFETY: the caller's promise; what is left over of a row is read lane by lane.
     unsafe {
         for position in 0..count {
-            list.fill(bits.cast::<u32>().add(position * bits_step).cast(), words);
+            let length = list.fill(bits.cast::<u32>().add(position * bits_step).cast(), words);
             let other = with.add(position * with_step);
-            for number in list.numbers() {
+            for number in list.numbers(length) {
                 let row = rows.add(number * rows_step);
                 let mut acc = [_mm256_loadu_ps(sum), _mm256_loadu_ps(sum.add(LANES))];
                 for part in 0..whole {

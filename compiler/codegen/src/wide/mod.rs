@@ -10,6 +10,8 @@
 //! (`examples/profile.rs`, `vectors=…`), processor time of one image in inference and of a training step: 25 and 139 ms
 //! with 512 bits, 51 and 286 with 256, 70 and 383 with 128.
 
+use snnc_kernel::cost::Vector;
+
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -30,16 +32,34 @@ pub(crate) type WalkFn = unsafe extern "C" fn(
     with_step: usize,
 );
 
+/// A function of a target for `SumGroups`: rows, and the table, whose entries lie `entry(lanes)` elements apart.
+pub(crate) type SumFn =
+    unsafe extern "C" fn(count: usize, lanes: usize, rows: *const f32, rows_step: usize, table: *mut f32);
+
+/// A function of a target for `AddGroups`.
+pub(crate) type LookupFn = unsafe extern "C" fn(
+    count: usize,
+    groups: usize,
+    lanes: usize,
+    bits: *const u64,
+    bits_step: usize,
+    table: *const f32,
+    sums: *mut f32,
+    sums_step: usize,
+);
+
 /// A function of a target for `Turn`.
 pub(crate) type TurnFn = unsafe extern "C" fn(from: *const [u64; 64], to: *mut [u64; 64]);
 
 /// The functions of one target.
 #[derive(Clone, Copy)]
 pub(crate) struct Wide {
-    /// The name of the target, for reports.
-    pub name: &'static str,
+    /// The vectors.
+    pub vector: Vector,
     pub add_rows: WalkFn,
     pub dot_rows: WalkFn,
+    pub sum_groups: SumFn,
+    pub add_groups: LookupFn,
     pub turn: TurnFn,
 }
 

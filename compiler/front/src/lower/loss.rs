@@ -18,13 +18,14 @@ use std::collections::HashSet;
 type Weighted = (Op, Vec<Value>, f64);
 
 impl Lowering<'_> {
-    /// The loss of the model's recipe; `logits` are those of the result, the mean over time.
-    pub(super) fn loss(&mut self, logits: Value, labels: Value) -> Value {
+    /// The loss of the model's recipe; `logits` are those of the result, the mean over time. `labels` are one value, or
+    /// with second labels and shares three.
+    pub(super) fn loss(&mut self, logits: Value, labels: &[Value]) -> Value {
         let mut parts: Vec<Weighted> = Vec::new();
         for (weight, term) in self.model.recipe.loss.terms.clone() {
             let made = match term {
                 LossTerm::CrossEntropy { smoothing } => {
-                    vec![(Op::CrossEntropy(smoothing as f32), vec![logits, labels], 1.0)]
+                    vec![(Op::CrossEntropy(smoothing as f32), [&[logits], labels].concat(), 1.0)]
                 }
                 LossTerm::Tet { lambda, target, smoothing } => {
                     self.tet(logits, labels, lambda, target as f32, smoothing as f32)
@@ -77,7 +78,7 @@ impl Lowering<'_> {
     fn tet(
         &mut self,
         logits: Value,
-        labels: Value,
+        labels: &[Value],
         lambda: f64,
         target: f32,
         smoothing: f32,
@@ -87,7 +88,7 @@ impl Lowering<'_> {
             None => logits,
         };
         vec![
-            (Op::CrossEntropy(smoothing), vec![each, labels], 1.0 - lambda),
+            (Op::CrossEntropy(smoothing), [&[each], labels].concat(), 1.0 - lambda),
             (Op::Penalty(Penalty::Square(target)), vec![each], lambda),
         ]
     }

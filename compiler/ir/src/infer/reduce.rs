@@ -26,7 +26,7 @@ pub fn mean(over: &[AxisName], args: &[&Type]) -> Result<Type, String> {
     Ok(without(over, args[0])?.with_elem(Elem::F32))
 }
 
-/// Logits `[B C]` or `[T B C]` and labels `i32[B]`.
+/// Logits `[B C]` or `[T B C]`, labels `i32[B]`, and perhaps second labels and the shares `f32[B]` of the first.
 fn expect_logits(args: &[&Type]) -> Result<(), String> {
     let (logits, labels) = (args[0], args[1]);
     expect_real(logits, "logits")?;
@@ -34,10 +34,18 @@ fn expect_logits(args: &[&Type]) -> Result<(), String> {
     if names.strip_prefix(&[AxisName::T]).unwrap_or(&names) != [AxisName::B, AxisName::C] {
         return Err(format!("needs logits [B C] or [T B C], has {logits}"));
     }
-    if *labels != Type::new(Elem::I32, vec![Axis::batch()]) {
-        return Err(format!("needs labels i32[B], has {labels}"));
+    for labels in [Some(labels), args.get(2).copied()].into_iter().flatten() {
+        if *labels != Type::new(Elem::I32, vec![Axis::batch()]) {
+            return Err(format!("needs labels i32[B], has {labels}"));
+        }
     }
-    Ok(())
+    match (args.len(), args.get(3)) {
+        (3, _) => Err("needs the shares of two labels".to_string()),
+        (_, Some(shares)) if **shares != Type::f32(vec![Axis::batch()]) => {
+            Err(format!("needs shares f32[B], has {shares}"))
+        }
+        (_, Some(_) | None) => Ok(()),
+    }
 }
 
 pub fn cross_entropy(args: &[&Type]) -> Result<Type, String> {

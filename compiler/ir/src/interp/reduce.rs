@@ -29,16 +29,25 @@ fn softmax(smoothing: f32, args: &[Operand], batch: usize) -> Result<Vec<Compare
     let classes = logits.len() / (batch * steps).max(1);
     let smoothing = f64::from(smoothing);
     let mut rows = Vec::new();
-    for (row, &label) in logits.chunks(classes.max(1)).zip(labels.iter().cycle()) {
-        let class = label as usize;
-        if class as f64 != label || class >= classes {
-            return Err(format!("the label {label} is none of {classes} classes"));
-        }
+    for (row, sample) in logits.chunks(classes.max(1)).zip((0..labels.len()).cycle()) {
         let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let exps: Vec<f64> = row.iter().map(|x| (x - largest).exp()).collect();
         let total: f64 = exps.iter().sum();
         let mut target = vec![smoothing / classes as f64; classes];
-        target[class] += 1.0 - smoothing;
+        let pairs = match args.get(2).zip(args.get(3)) {
+            Some((others, shares)) => {
+                let share = shares.data[sample];
+                vec![(labels[sample], share), (others.data[sample], 1.0 - share)]
+            }
+            None => vec![(labels[sample], 1.0)],
+        };
+        for (label, share) in pairs {
+            let class = label as usize;
+            if class as f64 != label || class >= classes {
+                return Err(format!("the label {label} is none of {classes} classes"));
+            }
+            target[class] += (1.0 - smoothing) * share;
+        }
         rows.push((exps.into_iter().map(|x| x / total).collect(), target));
     }
     Ok(rows)

@@ -150,10 +150,11 @@ pub enum Op {
     Sum(Vec<AxisName>),
     /// `mean x {over=…}`: the axes vanish.
     Mean(Vec<AxisName>),
-    /// `cross_entropy logits, labels {smoothing=…}`: mean over the batch and over time where logits have it, a
-    /// scalar; logits `[B C]` or `[T B C]`, labels `i32[B]`. With smoothing ε the target is `(1 − ε)·onehot + ε/C`.
+    /// `cross_entropy logits, labels [, others, shares] {smoothing=…}`: mean over the batch and over time where logits
+    /// have it, a scalar; logits `[B C]` or `[T B C]`, labels and others `i32[B]`, shares `f32[B]`. With smoothing ε the
+    /// target is `(1 − ε)·onehot + ε/C`; with two labels the onehot is `share·label + (1 − share)·other`.
     CrossEntropy(f32),
-    /// `cross_entropy.grad logits, labels`: `(softmax − target)/(T·B)`.
+    /// `cross_entropy.grad logits, labels [, others, shares]`: `(softmax − target)/(T·B)`.
     CrossEntropyGrad(f32),
     /// `penalty x {measure=…}`: the mean of the measure over all elements, a scalar.
     Penalty(Penalty),

@@ -285,11 +285,18 @@ impl Builder {
             self.graph.outputs.push(loss);
         }
     }
-    /// A cross-entropy of the mean or of every timestep, and perhaps penalties of the firing rates and logits.
+
+    /// A cross-entropy of the mean or of every timestep, with one label or two, and perhaps penalties of the firing rates
+    /// and logits.
     fn loss(&mut self, logits: Value, each: Value, labels: Value) -> Value {
         let smoothing = self.rng.pick(&[0.0, 0.0, 0.25]);
         let of = if self.rng.chance(60) { logits } else { each };
-        let mut terms = vec![(Op::CrossEntropy(smoothing), vec![of, labels], 1.0)];
+        let mut args = vec![of, labels];
+        if self.rng.chance(30) {
+            args.push(self.graph.add_input("other_labels", Type::new(Elem::I32, vec![Axis::batch()])));
+            args.push(self.graph.add_input("shares", Type::f32(vec![Axis::batch()])));
+        }
+        let mut terms = vec![(Op::CrossEntropy(smoothing), args, 1.0)];
         if self.rng.chance(30) {
             terms.push((Op::Penalty(Penalty::Square(1.0)), vec![each], 0.5));
         }

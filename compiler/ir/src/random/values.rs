@@ -76,6 +76,8 @@ fn element(rng: &mut Rng, def: Def, ty: &Type, classes: usize) -> f64 {
         // With an eps of ¼ the deviation is 1 or 2.
         Def::Param(ParamKind::RunningVar) => rng.pick(&[0.75, 0.75, 3.75]),
         Def::Input | Def::Result(..) | Def::Arg(..) => match ty.elem {
+            // The shares of labels.
+            Elem::F32 if ty.axes.len() == 1 => rng.below(5) as f64 / 4.0,
             Elem::F32 => fraction(6, 4.0),
             Elem::I32 => rng.below(classes) as f64,
             Elem::Spike | Elem::Bits => f64::from(u8::from(rng.chance(35))),
@@ -97,6 +99,7 @@ fn real_element(rng: &mut Rng, def: Def, ty: &Type, classes: usize) -> f64 {
         Def::Param(ParamKind::Neuron) => f64::from(0.5 + unit() as f32),
         Def::Param(ParamKind::RunningVar) => f64::from(1.0 + unit() as f32 / 2.0),
         Def::Input | Def::Result(..) | Def::Arg(..) => match ty.elem {
+            Elem::F32 if ty.axes.len() == 1 => unit().abs(),
             Elem::F32 => 2.0 * unit(),
             Elem::I32 => rng.below(classes) as f64,
             Elem::Spike | Elem::Bits => f64::from(u8::from(rng.chance(35))),

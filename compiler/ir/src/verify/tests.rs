@@ -219,6 +219,16 @@ fn stages() {
 }
 
 #[test]
+fn losses_of_two_labels() {
+    let head = "input %x : f32[B C4]\ninput %l : i32[B]\ninput %s : f32[B]\n";
+    let loss = |args: &str| format!("{head}%y : f32[] = cross_entropy %x, {args}");
+    breaks("", &loss("%l, %l"), "types.operand: needs the shares of two labels");
+    breaks("", &loss("%l, %s, %s"), "types.operand: needs labels i32[B], has f32[B]");
+    breaks("", &loss("%l, %l, %l"), "types.operand: needs shares f32[B], has i32[B]");
+    assert_eq!(errors("", &loss("%l, %l, %s")), "");
+}
+
+#[test]
 fn learned_constants() {
     let head = "param %a : f32[C3] neuron\nparam %b : f32[C4] neuron\ninput %x : f32[T2 B C4]\n";
     let lif = |line: &str| format!("{head}%s : spike[T2 B C4] = lif {line}");

@@ -157,6 +157,8 @@ impl<'k, 'b> Machine<'k, 'b> {
             }
             Stmt::AddRows(walk) => return self.add_rows(walk),
             Stmt::DotRows(walk, with) => return self.dot_rows(walk, with),
+            Stmt::SumGroups(groups) => return self.sum_groups(groups),
+            Stmt::AddGroups(lookup) => return self.add_groups(lookup),
             Stmt::Turn { from, to } => {
                 let words = self.words(from.0, self.index(&from.1)?, 64)?;
                 let turned = |b: usize| (0..64).fold(0, |word, w| word | (words[w] >> b & 1) << w);
@@ -245,6 +247,10 @@ impl<'k, 'b> Machine<'k, 'b> {
                 Ok(i64::from(word as i32))
             }
             Index::Popcount(word) => Ok(i64::from(self.word(word)?.count_ones())),
+            Index::Number(word) => {
+                let word = self.word(word)?;
+                i64::try_from(word).map_err(|_| format!("{word:#x} is no number"))
+            }
         }
     }
 

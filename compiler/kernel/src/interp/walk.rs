@@ -1,7 +1,7 @@
-//! Walks over set bits, one addition after the other.
+//! Walks over set bits and lookups in tables, one addition after the other.
 
 use super::{Machine, Run as Outcome};
-use crate::body::{PARTS, Run, Slot, Walk};
+use crate::body::{ENTRIES, GROUP, Groups, Lookup, PARTS, Run, Slot, Walk, entry};
 
 impl Machine<'_, '_> {
     /// `sums[i] += rows[k]`.
@@ -33,6 +33,50 @@ impl Machine<'_, '_> {
                 }
                 self.store(walk.sums.slot, at, &sums)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Entry after entry: each is one with a row less, and that row.
+    pub(super) fn sum_groups(&mut self, groups: &Groups) -> Outcome {
+        let (lanes, begin) = (groups.lanes, self.index(&groups.table.1)?);
+        for group in 0..groups.count.div_ceil(GROUP) {
+            let mut entries = vec![vec![0.0; lanes]];
+            for b in 0..GROUP {
+                let row = match group * GROUP + b {
+                    k if k < groups.count => {
+                        self.numbers(groups.rows.slot, self.piece(&groups.rows, k as i64)?, lanes)?
+                    }
+                    _ => vec![0.0; lanes],
+                };
+                let with = |sum: &Vec<f32>| sum.iter().zip(&row).map(|(x, y)| x + y).collect();
+                let more: Vec<Vec<f32>> = entries.iter().map(with).collect();
+                entries.extend(more);
+            }
+            for (m, sum) in entries.iter().enumerate() {
+                let at = begin + ((group * ENTRIES + m) * entry(lanes)) as i64;
+                self.store(groups.table.0, at, sum)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `sums[i] += table[g, m]`.
+    pub(super) fn add_groups(&mut self, lookup: &Lookup) -> Outcome {
+        let (lanes, begin) = (lookup.lanes, self.index(&lookup.table.1)?);
+        for i in 0..self.index(&lookup.count)? {
+            let words = lookup.groups.div_ceil(64 / GROUP);
+            let words = self.words(lookup.bits.slot, self.piece(&lookup.bits, i)?, words)?;
+            let at = self.piece(&lookup.sums, i)?;
+            let mut sums = self.numbers(lookup.sums.slot, at, lanes)?;
+            for group in 0..lookup.groups {
+                let (word, shift) = (group * GROUP / 64, group * GROUP % 64);
+                let m = (words[word] >> shift) as usize % ENTRIES;
+                let entry = begin + ((group * ENTRIES + m) * entry(lanes)) as i64;
+                let entry = self.numbers(lookup.table.0, entry, lanes)?;
+                sums.iter_mut().zip(entry).for_each(|(sum, x)| *sum += x);
+            }
+            self.store(lookup.sums.slot, at, &sums)?;
         }
         Ok(())
     }

@@ -7,12 +7,15 @@
 //!     add_rows sums[x] += w[kh kw ci] : f32[128] for ci of the words of x
 //! ```
 //!
-//! A masked linear product is the same with one position and one tap.
+//! A masked linear product is the same with one position and one tap. A grouped product has in the place of the weight
+//! tile a table of 64 x 32 weights, summed for all choices of four, which as many positions look up.
 
+use super::choice::spike_product;
 use super::view::{Shape, TILE, View, WIDE, WideTile};
 use super::{Draw, LowerError, Lowering};
-use crate::body::{Index, MAX_WORDS, Row, Run, Slot, SlotElem, Walk};
+use crate::body::{ENTRIES, GROUP, Groups, Index, Lookup, MAX_WORDS, Row, Run, Slot, SlotElem, Walk, entry};
 use crate::build::{Builder, load};
+use crate::form::Form;
 use snnc_ir::{AxisName, Conv, Inst, Op, Value};
 use snnc_plan::{ConvGeometry, Dense, Step};
 use std::collections::HashMap;
@@ -24,6 +27,9 @@ const BLOCK_BYTES: usize = 32 << 10;
 const SPARSE_BLOCK_BYTES: usize = 64 << 10;
 /// Below this firing rate few neurons fire.
 const SPARSE: f32 = 0.1;
+
+/// Elements of a table of summed rows: 32 KiB, as much as the nearest cache keeps beside what passes through it.
+pub const TABLE: usize = 8 << 10;
 
 /// Words of input channels in a block of rows of `lanes` weights.
 pub fn block_words(lanes: usize, rate: f32) -> usize {
@@ -78,6 +84,8 @@ pub struct MaskedConv {
     bias: Option<Slot>,
     attrs: Conv,
     kernel: (usize, usize),
+    /// How it is done.
+    pub form: Form,
     /// The expected firing rate of the input.
     rate: f32,
     /// The value that it computes.
@@ -87,55 +95,81 @@ pub struct MaskedConv {
 impl MaskedConv {
     /// Whether an operation is one.
     pub fn is(op: &Op) -> bool {
-        matches!(op, Op::Conv2dMaskedAdd(_) | Op::LinearMaskedAdd)
+        spike_product(op).is_some()
     }
 
-    /// The masked addition of an instruction, if it is one. A slice of a scan is read from the whole value.
+    /// The masked addition of an instruction that is one. A slice of a scan is read from the whole value.
     pub fn of(
         lowering: &Lowering<'_>,
         draw: &mut Draw,
         inst: Inst,
         slices: &HashMap<Value, Value>,
-    ) -> Result<Option<MaskedConv>, LowerError> {
+    ) -> Result<MaskedConv, LowerError> {
         let data = lowering.graph.inst(inst);
-        let attrs = match data.op {
-            Op::Conv2dMaskedAdd(attrs) => attrs,
-            Op::LinearMaskedAdd => super::linear::AS_CONV,
-            _ => return Ok(None),
+        let Some(attrs) = spike_product(&data.op) else {
+            return Err(LowerError(format!("`{}` is no product with spikes", data.op.info().mnemonic)));
         };
         let outer = |value: Value| slices.get(&value).copied().unwrap_or(value);
         let w = data.args[1];
         let bias = data.args.get(2).map(|&b| lowering.buffer(b)).transpose()?;
         let weight = lowering.graph.ty(w);
-        Ok(Some(MaskedConv {
+        let product = lowering.choices.of(inst)?;
+        Ok(MaskedConv {
             x: draw.read_view(lowering, outer(data.args[0]))?,
             w: draw.read(lowering.buffer(w)?, SlotElem::F32),
             bias: bias.map(|b| draw.read(b, SlotElem::F32)),
             attrs,
             kernel: (weight.extent(AxisName::Kh), weight.extent(AxisName::Kw)),
-            rate: lowering.rate,
+            form: product.form,
+            rate: product.input.rate,
             result: data.results[0],
-        }))
+        })
     }
 
-    /// Draws the sums of a block for one tile of output channels, bias included.
-    pub fn accumulate(&self, k: &mut Builder, sums: Slot, block: &Block, tile: &WideTile) {
+    /// Draws the sums of a block for one tile of output channels, bias included; with a table where they are grouped.
+    pub fn accumulate(
+        &self,
+        k: &mut Builder,
+        (sums, table): (Slot, Option<Slot>),
+        block: &Block,
+        tile: &WideTile,
+    ) {
         self.start(k, sums, block, tile);
-        let (words, most) = (self.x.shape.words(), block_words(tile.n, self.rate));
-        let (kh, kw) = self.kernel;
-        let weights = &tile.index * (WIDE * kh * kw * self.x.shape.channels);
+        let weights = &tile.index * (WIDE * self.kernel.0 * self.kernel.1 * self.x.shape.channels);
+        let weights = k.index("weights", weights);
+        let Some(table) = table.filter(|_| self.form == Form::Grouped) else {
+            let words = block_words(tile.n, self.rate);
+            let part = Part { lane: 0.into(), n: tile.n, step: tile.n, words, table: None };
+            return self.add(k, sums, block, &weights, &part);
+        };
+        let grouped = |k: &mut Builder, lane: Index, n: usize| {
+            let words = TABLE / (entry(n) * ENTRIES * 64 / GROUP);
+            let part = Part { lane, n, step: tile.n, words, table: Some(table) };
+            self.add(k, sums, block, &weights, &part);
+        };
+        k.for_range("part", 0, tile.n / TILE, |k, part| grouped(k, part * TILE, TILE));
+        let rest = tile.n % TILE;
+        if rest > 0 {
+            grouped(k, Index::from(tile.n - rest), rest);
+        }
+    }
+
+    /// Adds what all taps and input channels give to some output channels.
+    fn add(&self, k: &mut Builder, sums: Slot, block: &Block, weights: &Index, part: &Part) {
+        let ((kh, kw), channels) = (self.kernel, self.x.shape.channels);
+        let most = part.words * 64;
+        let (whole, rest) = (channels / most, channels % most);
         k.for_range("kh", 0, kh, |k, ky| {
             k.for_range("kw", 0, kw, |k, kx| {
-                let tap = (&ky * kw + &kx) * self.x.shape.channels;
-                let rows = k.index("rows", &weights + tap * tile.n);
+                let tap = (&ky * kw + &kx) * channels;
+                let rows = k.index("rows", weights + tap * part.step + &part.lane);
                 let tap = Tap { y: ky.clone(), x: kx };
-                k.for_step("word", 0, words / most * most, most, |k, word| {
-                    self.taps(k, sums, block, &tap, &Piece { word, words: most, rows: &rows, n: tile.n });
+                k.for_step("word", 0, whole * part.words, part.words, |k, word| {
+                    self.taps(k, sums, block, &tap, &Piece { word, channels: most, rows: &rows, part });
                 });
-                let rest =
-                    Piece { word: (words / most * most).into(), words: words % most, rows: &rows, n: tile.n };
-                if rest.words > 0 {
-                    self.taps(k, sums, block, &tap, &rest);
+                if rest > 0 {
+                    let word = (whole * part.words).into();
+                    self.taps(k, sums, block, &tap, &Piece { word, channels: rest, rows: &rows, part });
                 }
             });
         });
@@ -160,6 +194,10 @@ impl MaskedConv {
     /// One tap, one block of words: over all positions for which the tap lies inside the input. All of a block are one
     /// run where the convolution looks at nothing but the position itself.
     fn taps(&self, k: &mut Builder, sums: Slot, block: &Block, tap: &Tap, piece: &Piece<'_>) {
+        if let Some(table) = piece.part.table {
+            let (lanes, table) = (piece.part.n, (table, 0.into()));
+            k.sum_groups(Groups { count: piece.channels, rows: self.rows(piece), lanes, table });
+        }
         if self.kernel == (1, 1) && self.attrs.stride == 1 && self.attrs.pad == 0 {
             return self.same_positions(k, sums, block, piece);
         }
@@ -207,14 +245,24 @@ impl MaskedConv {
     ) {
         let shape = self.x.shape;
         let run = |slot, at, step: usize| Run { slot, at, step: step as i64 };
-        k.add_rows(Walk {
-            count,
-            words: piece.words,
-            bits: run(self.x.slot, at + &piece.word * 2, stride * shape.stride()),
-            rows: run(self.w, piece.rows + &piece.word * (64 * piece.n), piece.n),
-            lanes: piece.n,
-            sums: run(sums, to, step),
-        });
+        let bits = run(self.x.slot, at + &piece.word * 2, stride * shape.stride());
+        let (lanes, sums) = (piece.part.n, run(sums, to + &piece.part.lane, step));
+        match piece.part.table {
+            None => {
+                let words = piece.channels.div_ceil(64);
+                k.add_rows(Walk { count, words, bits, rows: self.rows(piece), lanes, sums });
+            }
+            Some(table) => {
+                let groups = piece.channels.div_ceil(GROUP);
+                k.add_groups(Lookup { count, groups, bits, table: (table, 0.into()), lanes, sums });
+            }
+        }
+    }
+
+    /// The rows of a piece's input channels.
+    fn rows(&self, piece: &Piece<'_>) -> Run {
+        let step = piece.part.step;
+        Run { slot: self.w, at: piece.rows + &piece.word * (64 * step), step: step as i64 }
     }
 }
 
@@ -224,15 +272,27 @@ struct Tap {
     x: Index,
 }
 
-/// Some words of input channels at a tap.
+/// Output channels that are summed together.
+struct Part {
+    /// The first, and how many, of the tile.
+    lane: Index,
+    n: usize,
+    /// Output channels of the tile: elements of a row of weights.
+    step: usize,
+    /// The most words of input channels of a piece.
+    words: usize,
+    /// Where sums of rows are looked up.
+    table: Option<Slot>,
+}
+
+/// Some input channels at a tap.
 struct Piece<'a> {
     /// The first word.
     word: Index,
-    words: usize,
+    channels: usize,
     /// Where the weights of the tap begin.
     rows: &'a Index,
-    /// Output channels of a weight row.
-    n: usize,
+    part: &'a Part,
 }
 
 /// Output positions `lo..hi` (not yet cut at the output's extent) whose tap lies inside `extent`.
@@ -243,7 +303,8 @@ pub fn inside(tap: &Index, attrs: Conv, extent: usize) -> (Index, Index) {
     (lo, hi)
 }
 
-fn geometry(input: &Shape, output: &Shape, kernel: (usize, usize), attrs: Conv) -> ConvGeometry {
+/// The geometry of a dense convolution.
+pub fn geometry(input: &Shape, output: &Shape, kernel: (usize, usize), attrs: Conv) -> ConvGeometry {
     ConvGeometry {
         input: (input.channels, input.height, input.width),
         output: (output.channels, output.height, output.width),

@@ -10,10 +10,18 @@
 //! The sums of a run's open windows lie one after the other, so that they take the memory of what is open. A run is the
 //! columns of a row that are alike modulo the stride: each tap reaches all of them or, beyond the borders, none.
 //! A task takes a block of positions and a word of input channels.
+//!
+//! Where the output has few channels, the taps of a kernel's row are one: the rows of `dy` of neighbouring positions
+//! follow each other, and the weights are copied together so that they do too.
+//!
+//! ```text
+//! rows[kh ci] = w[kh kw=2 ci], w[kh kw=1 ci], w[kh kw=0 ci]
+//! dot_rows sums[j] += rows[kh ci] . dy[x - 1 ..] : f32[3*32] for ci of the window's word of x
+//! ```
 
 use super::view::{Shape, TILE, View, WIDE};
 use super::{Draw, LowerError, Lowering};
-use crate::body::{Compare, Fold, Index, PARTS, Row, Run, Slot, SlotElem, Walk, Width, Word};
+use crate::body::{Compare, Fold, Index, MAX_LANES, PARTS, Row, Run, Slot, SlotElem, Walk, Width, Word};
 use crate::build::{Builder, load, load_word, popcount};
 use snnc_ir::{AxisName, Conv, Inst};
 use snnc_plan::Tasks;
@@ -45,6 +53,9 @@ pub fn sampled(lowering: &mut Lowering<'_>, inst: Inst, attrs: Conv) -> Result<(
     let k = &mut draw.k;
     let columns = shape.width.div_ceil(attrs.stride) * attrs.stride;
     let sums = k.scratch("sums", shape.steps() * images * rows * columns * WORD * PARTS);
+    let outputs = dy.shape.channels;
+    let joined = (attrs.stride == 1 && kernel.1 > 1 && kernel.1 * outputs <= MAX_LANES)
+        .then(|| k.scratch("rows", kernel.0 * shape.channels.min(WORD) * kernel.1 * outputs));
     let first = k.index("group", Index::Task.quotient(blocks * words) * images);
     let rest = k.index("rest", Index::Task.remainder(blocks * words));
     let word = k.index("word", rest.quotient(blocks));
@@ -53,7 +64,7 @@ pub fn sampled(lowering: &mut Lowering<'_>, inst: Inst, attrs: Conv) -> Result<(
     let count = if shape.batched { (Index::Batch - &first).min(images) } else { 1.into() };
     let count = k.index("images", count);
     let block = Block { images, rows, first, count, y0, y1 };
-    let gradient = Sampled { dy, w, window, dx, sums, attrs, kernel, word, block };
+    let gradient = Sampled { dy, w, joined, window, dx, sums, attrs, kernel, word, block };
     gradient.draw(k);
     let tasks = blocks * words;
     let tasks = if shape.batched { Tasks::per_samples(images, tasks) } else { Tasks::fixed(tasks) };
@@ -76,6 +87,8 @@ struct Block {
 struct Sampled {
     dy: View,
     w: Slot,
+    /// The weights of the word, the taps of a row behind each other.
+    joined: Option<Slot>,
     window: View,
     dx: View,
     /// Partial sums of the open windows of each run.
@@ -103,6 +116,13 @@ struct Columns {
 impl Sampled {
     fn draw(&self, k: &mut Builder) {
         self.each_run(k, |k, run| self.clear(k, run));
+        if let Some(rows) = self.joined {
+            self.join(k, rows);
+            k.for_range("kh", 0, self.kernel.0, |k, ky| {
+                self.each_run(k, |k, run| self.row_of_taps(k, run, &ky, rows));
+            });
+            return self.each_run(k, |k, run| self.finish(k, run));
+        }
         let (channels, tiles) = (self.dy.shape.channels, self.dy.shape.wide_tiles());
         k.for_range("tile", 0, channels / WIDE, |k, tile| self.tile(k, &tile, WIDE));
         if channels % WIDE > 0 {
@@ -146,13 +166,13 @@ impl Sampled {
 
     /// Zeros in the sums of the open windows.
     fn clear(&self, k: &mut Builder, run: &Columns) {
-        let at = k.index("at", &run.sums);
+        let end = k.index("end", &run.sums);
         k.for_range("n", 0, &run.count, |k, n| {
-            let end = k.index("end", &at + popcount(self.word(run, &n)) * PARTS);
-            k.for_step("sum", &at, &end, PARTS, |k, sum| {
-                k.store(self.sums, sum, Row::constant(0.0, PARTS));
-            });
-            k.set_index(&at, end);
+            k.set_index(&end, &end + popcount(self.word(run, &n)) * PARTS);
+        });
+        // One loop for all of a row: a loop for each position would end where nobody foresees it.
+        k.for_step("sum", &run.sums, &end, PARTS, |k, sum| {
+            k.store(self.sums, sum, Row::constant(0.0, PARTS));
         });
     }
 
@@ -221,6 +241,81 @@ impl Sampled {
             return draw(k);
         }
         k.when(Compare::Eq, above.remainder(stride), 0, draw);
+    }
+
+    /// Input channels of the word.
+    fn channels(&self) -> Index {
+        (Index::from(self.dx.shape.channels) - &self.word * WORD).min(WORD)
+    }
+
+    /// Copies the weights of the word, the last tap of each row first.
+    fn join(&self, k: &mut Builder, rows: Slot) {
+        let ((kh, kw), channels, n) = (self.kernel, self.dx.shape.channels, self.dy.shape.channels);
+        let each = channels.min(WORD);
+        let count = k.index("count", self.channels());
+        k.for_range("kh", 0, kh, |k, ky| {
+            k.for_range("ci", 0, &count, |k, ci| {
+                for tap in 0..kw {
+                    let from = ((&ky * kw + (kw - 1 - tap)) * channels + &self.word * WORD + &ci) * n;
+                    let from = k.index("from", from);
+                    let to = k.index("to", ((&ky * each + &ci) * kw + tap) * n);
+                    for lane in (0..n).step_by(TILE) {
+                        k.store(rows, &to + lane, load(self.w, &from + lane, TILE.min(n - lane)));
+                    }
+                }
+            });
+        });
+    }
+
+    /// Columns of the input that see the same taps of a kernel's row: begin and end, and the first and the end of the
+    /// joined taps.
+    fn segments(&self) -> Vec<([usize; 2], [usize; 2])> {
+        let (kw, pad, width) = (self.kernel.1, self.attrs.pad, self.dy.shape.width);
+        let mut segments: Vec<([usize; 2], [usize; 2])> = Vec::new();
+        for x in 0..self.dx.shape.width {
+            // Tap number `tap` reads column `x + pad + tap - (kw - 1)` of the output.
+            let first = (kw - 1).saturating_sub(x + pad);
+            let end = (width + kw - 1).saturating_sub(x + pad).min(kw);
+            match segments.last_mut() {
+                Some((columns, taps)) if *taps == [first, end] => columns[1] = x + 1,
+                Some(_) | None => segments.push(([x, x + 1], [first, end])),
+            }
+        }
+        segments
+    }
+
+    /// All taps of a row, for the columns that see them.
+    fn row_of_taps(&self, k: &mut Builder, run: &Columns, ky: &Index, rows: Slot) {
+        let (kw, n, output) = (self.kernel.1, self.dy.shape.channels, self.dy.shape);
+        let each = self.dx.shape.channels.min(WORD);
+        let oy = k.index("oy", &run.y + self.attrs.pad - ky);
+        k.when(Compare::Ge, &oy, 0, |k| {
+            k.when(Compare::Lt, &oy, output.height, |k| {
+                let sums = k.index("sums", &run.sums);
+                for ([begin, end], [first, last]) in self.segments() {
+                    if first < last {
+                        let column = begin + self.attrs.pad + first - (kw - 1);
+                        let p = &oy * output.width + column;
+                        let piece = |slot, at, step: usize| Run { slot, at, step: step as i64 };
+                        let words = self.word_at(run, &Index::from(begin));
+                        let walk = Walk {
+                            count: (end - begin).into(),
+                            words: 1,
+                            bits: piece(self.window.slot, words, self.window.shape.stride()),
+                            rows: piece(rows, (ky * (each * kw) + first) * n, kw * n),
+                            lanes: (last - first) * n,
+                            sums: piece(self.sums, sums.clone(), PARTS),
+                        };
+                        k.dot_rows(walk, piece(self.dy.slot, output.position(&run.t, &run.b, &p), n));
+                    }
+                    if end < self.dx.shape.width {
+                        k.for_range("n", begin, end, |k, n| {
+                            k.set_index(&sums, &sums + popcount(self.word(run, &n)) * PARTS);
+                        });
+                    }
+                }
+            });
+        });
     }
 
     /// Each position's channels: zeros, and the sums where the window is open.

@@ -6,14 +6,18 @@
 //!   add_rows sums[ci] += dy[position] : f32[128] for position of turned[ci]
 //! ```
 //!
+//! Where spikes are many, the rows of a block are summed four by four once, and all channels and taps of a row look the
+//! sums up: the grouped form. It wants blocks that are whole.
+//!
 //! The mirror form of the forward product: the same walk, with 64 rows of `dy` in the place of 64 rows of the weight.
 //! A task takes a tile of output channels, a word of input channels and a row of taps: its sums need no other task's.
 
-use super::conv::inside;
-use super::view::{View, WIDE, WideTile, one_wide_tile};
+use super::conv::{TABLE, inside};
+use super::view::{Shape, View, WIDE, WideTile, one_wide_tile};
 use super::{Draw, LowerError, Lowering};
-use crate::body::{Index, Row, Run, Slot, SlotElem, Walk, Width, Word};
+use crate::body::{GROUP, Groups, Index, Lookup, Row, Run, Slot, SlotElem, Walk, Width, Word};
 use crate::build::{Builder, load, load_word};
+use crate::form::Form;
 use snnc_ir::{AxisName, Conv, Inst};
 use snnc_plan::Tasks;
 
@@ -22,6 +26,17 @@ const BLOCK: usize = 64;
 /// Elements between the sums of two input channels beyond their lanes: one line, so that the sums of one output
 /// channel, which are stored together, lie in different sets of the cache.
 const APART: usize = 16;
+
+/// Positions of a block, where all blocks have as many and groups of them are whole.
+pub fn whole_blocks(x: &Shape, dy: &Shape) -> Option<usize> {
+    if dy.positions() == 1 && x.positions() == 1 {
+        return None;
+    }
+    let (columns, rows) = (dy.width.min(BLOCK), (BLOCK / dy.width).clamp(1, dy.height));
+    let positions = columns * rows;
+    let whole = [dy.width % columns, dy.height % rows, positions % GROUP] == [0; 3];
+    whole.then_some(positions)
+}
 
 /// Lowers `conv2d.masked_grad_weight`, and that of a linear product: one position and one tap.
 pub fn masked(lowering: &mut Lowering<'_>, inst: Inst, attrs: Conv) -> Result<(), LowerError> {
@@ -33,19 +48,22 @@ pub fn masked(lowering: &mut Lowering<'_>, inst: Inst, attrs: Conv) -> Result<()
     let dy = draw.read_view(lowering, data.args[1])?;
     let weight = graph.ty(result);
     let kernel = (weight.extent(AxisName::Kh), weight.extent(AxisName::Kw));
+    let form = lowering.choices.of_gradient(inst)?;
     let buffer = lowering.add_value(result)?;
     let dw = draw.write(buffer, SlotElem::F32);
     let (words, tiles) = (x.shape.words(), dy.shape.wide_tiles());
     let k = &mut draw.k;
     let step = dy.shape.sums() + APART;
     let sums = k.scratch("sums", kernel.1 * 64 * step);
-    let [gathered, turned] = ["gathered", "turned"].map(|name| k.scratch_words(name, BLOCK));
+    let gathered = k.scratch_words("gathered", BLOCK);
+    let table = (form == Form::Grouped).then(|| k.scratch("table", TABLE));
+    let turned = k.scratch_words("turned", if table.is_some() { BLOCK * kernel.1 } else { BLOCK });
     let packed = (tiles > 1).then(|| k.scratch("dy", BLOCK * WIDE));
     let tile = k.index("tile", Index::Task.quotient(words * kernel.0));
     let rest = k.index("rest", Index::Task.remainder(words * kernel.0));
     let word = k.index("word", rest.quotient(kernel.0));
     let ky = k.index("ky", rest.remainder(kernel.0));
-    let grad = Gradient { x, dy, sums, step, gathered, turned, packed, attrs, kernel, word, ky };
+    let grad = Gradient { x, dy, sums, step, gathered, turned, table, packed, attrs, kernel, word, ky };
     one_wide_tile(k, &tile, grad.dy.shape.channels, |k, tile| {
         grad.sum(k, &tile);
         grad.write(k, &tile, dw);
@@ -64,8 +82,10 @@ struct Gradient {
     step: usize,
     /// The words of a block, position by position.
     gathered: Slot,
-    /// The same, channel by channel.
+    /// The same, channel by channel; of all taps of the row where they are looked up.
     turned: Slot,
+    /// Sums of the rows of a block.
+    table: Option<Slot>,
     /// A block of `dy`, where its rows are parts of longer ones.
     packed: Option<Slot>,
     attrs: Conv,
@@ -122,11 +142,18 @@ impl Gradient {
     fn block(&self, k: &mut Builder, tile: &WideTile, block: &Block, images: &Index) {
         let rows = self.rows_of(k, tile, block, images);
         let step = self.step;
+        if let (Some(table), Some(positions)) = (self.table, whole_blocks(&self.x.shape, &self.dy.shape)) {
+            k.for_range("kx", 0, self.kernel.1, |k, kx| {
+                self.gather(k, &kx, block, images);
+                k.turn((self.turned, kx * (2 * BLOCK)), (self.gathered, 0.into()));
+            });
+            return self.look_up(k, tile, &rows, (table, positions));
+        }
         k.for_range("kx", 0, self.kernel.1, |k, kx| {
             self.gather(k, &kx, block, images);
             k.turn((self.turned, 0.into()), (self.gathered, 0.into()));
             k.add_rows(Walk {
-                count: 64.into(),
+                count: self.channels(),
                 words: 1,
                 bits: Run { slot: self.turned, at: 0.into(), step: 2 },
                 rows: rows.clone(),
@@ -134,6 +161,35 @@ impl Gradient {
                 sums: Run { slot: self.sums, at: kx * (64 * step), step: step as i64 },
             });
         });
+    }
+
+    /// Adds the rows of a block of so many positions, part of the tile after part, whose table serves all taps.
+    fn look_up(&self, k: &mut Builder, tile: &WideTile, rows: &Run, (table, positions): (Slot, usize)) {
+        let step = self.step;
+        tile.each_part(k, |k, part, lane| {
+            let (lanes, table) = (part.n, (table, Index::from(0)));
+            let rows = Run { at: &rows.at + lane, ..rows.clone() };
+            k.sum_groups(Groups { count: positions, rows, lanes, table: table.clone() });
+            k.for_range("kx", 0, self.kernel.1, |k, kx| {
+                k.add_groups(Lookup {
+                    count: self.channels(),
+                    groups: positions / GROUP,
+                    bits: Run { slot: self.turned, at: &kx * (2 * BLOCK), step: 2 },
+                    table: table.clone(),
+                    lanes,
+                    sums: Run { slot: self.sums, at: kx * (64 * step) + lane, step: step as i64 },
+                });
+            });
+        });
+    }
+
+    /// Input channels of the word.
+    fn channels(&self) -> Index {
+        let (channels, words) = (self.x.shape.channels, self.x.shape.words());
+        if words == 1 || channels == words * 64 {
+            return channels.min(64).into();
+        }
+        (Index::from(channels) - &self.word * 64).min(64)
     }
 
     /// The rows of `dy`: where they are, or copied together so that they fill whole sets of the nearest cache.
@@ -208,7 +264,7 @@ impl Gradient {
         let channels = self.x.shape.channels;
         let taps = self.kernel.0 * self.kernel.1;
         let first = k.index("ci0", &self.word * 64);
-        let count = k.index("count", (Index::from(channels) - &first).min(64));
+        let count = k.index("count", self.channels());
         let step = self.step;
         k.for_range("co", 0, tile.n, |k, co| {
             let row = (&tile.index * WIDE + &co) * channels + &first;

@@ -8,22 +8,35 @@
 //! the sums of all timesteps go to scratch memory (so that a block of weights serves all of them from the L1
 //! cache), then the rows walk through time. Without, a task takes a range of positions of one sample.
 
-use super::conv::{Block, MaskedConv};
+use super::conv::{Block, MaskedConv, TABLE};
 use super::emit::{Scope, Val};
 use super::view::{Frame, Shape, Tile, View, each_tile, one_wide_tile};
-use super::{Draw, LowerError, Lowering};
-use crate::body::{Index, Mask, Reg, Row};
+use super::{Draw, LowerError, Lowering, dense};
+use crate::body::{Index, Mask, Reg, Row, SlotElem};
 use crate::build::{Builder, load};
+use crate::form::Form;
 use snnc_ir::{Inst, Op, Value};
 use snnc_plan::Tasks;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Positions, all timesteps counted, whose sums of 128 channels a task keeps in scratch memory: 128 KiB.
 const BLOCK_POSITIONS: usize = 256;
+/// The same where tables are made, each as costly as 30 positions that use it: 256 KiB.
+const GROUPED_POSITIONS: usize = 512;
 /// Images that share a task where one image is small: enough to reuse weights, few enough to share the work.
 const BLOCK_IMAGES: usize = 16;
 /// Elements that a task of element-wise work takes, over all its timesteps.
 const CHUNK: usize = 1 << 15;
+
+/// Rows of an image, and images, that a task of a kernel with products sums, some of them grouped.
+pub fn block_size(shape: &Shape, grouped: bool) -> (usize, usize) {
+    let positions = if grouped { GROUPED_POSITIONS } else { BLOCK_POSITIONS };
+    let per_row = shape.steps() * shape.width;
+    let rows = (positions / per_row).clamp(1, shape.height);
+    let whole = rows == shape.height;
+    let images = if whole { (positions / (per_row * rows)).clamp(1, BLOCK_IMAGES) } else { 1 };
+    (rows, images)
+}
 
 /// What a kernel computes for each position.
 #[derive(Debug)]
@@ -78,13 +91,24 @@ fn lower(lowering: &mut Lowering<'_>, inst: Inst, group: &Group) -> Result<(), L
     let graph = lowering.graph;
     let name = lowering.inst_name(inst);
     let mut draw = Draw::new();
-    let mut products = Vec::new();
+    let (mut products, mut dense) = (Vec::new(), HashMap::new());
     for &inst in &group.body {
-        if let Some(product) = MaskedConv::of(lowering, &mut draw, inst, &group.slices)? {
-            products.push(product);
+        if !MaskedConv::is(&graph.inst(inst).op) {
+            continue;
+        }
+        match lowering.choices.of(inst)?.form {
+            Form::Walk | Form::Grouped => {
+                products.push(MaskedConv::of(lowering, &mut draw, inst, &group.slices)?)
+            }
+            Form::Dense => {
+                let (buffer, shape) = dense::of_spikes(lowering, inst, &group.slices)?;
+                let view = View { slot: draw.read(buffer, SlotElem::F32), shape };
+                dense.insert(graph.inst(inst).results[0], view);
+            }
         }
     }
-    let views = read_views(lowering, &mut draw, group)?;
+    let mut views = read_views(lowering, &mut draw, group)?;
+    views.extend(dense);
     let mut stores = Vec::new();
     for &(inner, outer) in &group.stores {
         stores.push((inner, draw.write_view(lowering, outer)?));
@@ -95,7 +119,7 @@ fn lower(lowering: &mut Lowering<'_>, inst: Inst, group: &Group) -> Result<(), L
         group,
         stores,
         shape,
-        sums: HashMap::new(),
+        sums: BTreeMap::new(),
         error: None,
     };
     let tasks = if products.is_empty() {
@@ -145,8 +169,8 @@ struct Body<'g> {
     stores: Vec<(Value, View)>,
     shape: Shape,
     /// Where the sums of a masked addition lie for the current row: slot and offset at timestep 0, and the
-    /// distance of timesteps.
-    sums: HashMap<Value, (crate::body::Slot, Index, usize)>,
+    /// distance of timesteps. In an order, so that a graph always gives the same kernel.
+    sums: BTreeMap<Value, (crate::body::Slot, Index, usize)>,
     error: Option<LowerError>,
 }
 
@@ -170,10 +194,9 @@ impl Body<'_> {
     fn by_block(&mut self, k: &mut Builder, products: &[MaskedConv]) -> Tasks {
         let shape = self.shape;
         let steps = shape.steps();
-        let per_row = steps * shape.width;
-        let rows = (BLOCK_POSITIONS / per_row).clamp(1, shape.height);
-        let whole = rows == shape.height;
-        let images = if whole { (BLOCK_POSITIONS / (per_row * rows)).clamp(1, BLOCK_IMAGES) } else { 1 };
+        let grouped = products.iter().any(|product| product.form == Form::Grouped);
+        let (rows, images) = block_size(&shape, grouped);
+        let table = grouped.then(|| k.scratch("table", TABLE));
         let blocks = shape.height.div_ceil(rows);
         let (tiles, lanes) = (shape.wide_tiles(), shape.sums());
         let size = steps * images * rows * shape.width * lanes;
@@ -188,7 +211,7 @@ impl Body<'_> {
         let block = Block { steps, images, rows, width: shape.width, lanes, first: group, count, y0, y1 };
         one_wide_tile(k, &tile_index, shape.channels, |k, tile| {
             for (product, &slot) in products.iter().zip(&sums) {
-                product.accumulate(k, slot, &block, &tile);
+                product.accumulate(k, (slot, table), &block, &tile);
             }
             k.for_range("image", 0, &block.count, |k, image| {
                 k.for_range("y", &block.y0, &block.y1, |k, y| {

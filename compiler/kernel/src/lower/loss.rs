@@ -37,13 +37,64 @@ fn own_logit(logits: &View, labels: Slot, t: &Index) -> Index {
     logits.shape.image(t, &Index::Task) + Index::Label(labels, Box::new(Index::Task))
 }
 
-/// `cross_entropy logits, labels`.
+/// The labels of a sample: one, or two with the share of each.
+struct Labels {
+    labels: Slot,
+    mixed: Option<Mixed>,
+}
+
+struct Mixed {
+    others: Slot,
+    share: Reg,
+    rest: Reg,
+}
+
+impl Labels {
+    /// Those of a loss's operands behind the logits.
+    fn read(draw: &mut Draw, lowering: &Lowering<'_>, args: &[Value]) -> Result<Labels, LowerError> {
+        let labels = draw.read(lowering.buffer(args[1])?, SlotElem::I32);
+        let &[_, _, others, shares] = args else { return Ok(Labels { labels, mixed: None }) };
+        // The same buffer may stand for both.
+        let others = draw.read(lowering.buffer(others)?, SlotElem::I32);
+        let shares = draw.read(lowering.buffer(shares)?, SlotElem::F32);
+        let k = &mut draw.k;
+        let share = k.row("label.share", 1, load(shares, Index::Task, 1));
+        let rest = k.row("label.rest", 1, Row::constant(1.0, 1) - Row::Reg(share));
+        Ok(Labels { labels, mixed: Some(Mixed { others, share, rest }) })
+    }
+
+    /// The logit of the right class at `t`, or of the two classes by their shares.
+    fn logit(&self, logits: &View, t: &Index) -> Row {
+        let own = load(logits.slot, own_logit(logits, self.labels, t), 1);
+        let Some(mixed) = &self.mixed else { return own };
+        let other = load(logits.slot, own_logit(logits, mixed.others, t), 1);
+        own * Row::Reg(mixed.share) + other * Row::Reg(mixed.rest)
+    }
+
+    /// Takes `by` from the gradient of the right class at `t`, or from both by their shares; one after the other, since
+    /// they may be one class.
+    fn take(&self, k: &mut Builder, out: &View, t: &Index, by: Row) {
+        let mut one = |labels: Slot, by: Row| {
+            let at = k.index("own", own_logit(out, labels, t));
+            k.store(out.slot, &at, load(out.slot, &at, 1) - by);
+        };
+        match &self.mixed {
+            None => one(self.labels, by),
+            Some(mixed) => {
+                one(self.labels, by.clone() * Row::Reg(mixed.share));
+                one(mixed.others, by * Row::Reg(mixed.rest));
+            }
+        }
+    }
+}
+
+/// `cross_entropy logits, labels [, others, shares]`.
 pub fn cross_entropy(lowering: &mut Lowering<'_>, inst: Inst, smoothing: f32) -> Result<(), LowerError> {
     let data = lowering.graph.inst(inst);
     let name = lowering.inst_name(inst);
     let mut draw = Draw::new();
     let logits = draw.read_view(lowering, data.args[0])?;
-    let labels = draw.read(lowering.buffer(data.args[1])?, SlotElem::I32);
+    let labels = Labels::read(&mut draw, lowering, &data.args)?;
     let each = lowering.add_draft(&format!("{name}.each"), ElemKind::F32, 4, true);
     let out = draw.write(each, SlotElem::F32);
     let steps = logits.shape.steps();
@@ -51,7 +102,7 @@ pub fn cross_entropy(lowering: &mut Lowering<'_>, inst: Inst, smoothing: f32) ->
     let loss = k.row("loss", 1, Row::constant(0.0, 1));
     k.for_range("t", 0, steps, |k, t| {
         let (max, sum) = softmax_parts(k, &logits, &t);
-        let own = load(logits.slot, own_logit(&logits, labels, &t), 1);
+        let own = labels.logit(&logits, &t);
         let part = Row::Reg(sum).unary(Unary::Ln) + Row::Reg(max) - scaled(own, 1.0 - smoothing);
         k.set(loss, Row::Reg(loss) + part);
         if smoothing != 0.0 {
@@ -91,13 +142,13 @@ fn mean_of_samples(
     Ok(())
 }
 
-/// `cross_entropy.grad logits, labels`.
+/// `cross_entropy.grad logits, labels [, others, shares]`.
 pub fn cross_entropy_grad(lowering: &mut Lowering<'_>, inst: Inst, smoothing: f32) -> Result<(), LowerError> {
     let data = lowering.graph.inst(inst);
     let name = lowering.inst_name(inst);
     let mut draw = Draw::new();
     let logits = draw.read_view(lowering, data.args[0])?;
-    let labels = draw.read(lowering.buffer(data.args[1])?, SlotElem::I32);
+    let labels = Labels::read(&mut draw, lowering, &data.args)?;
     let out = draw.write_view(lowering, data.results[0])?;
     let (steps, classes) = (logits.shape.steps(), logits.shape.channels);
     let k = &mut draw.k;
@@ -112,8 +163,7 @@ pub fn cross_entropy_grad(lowering: &mut Lowering<'_>, inst: Inst, smoothing: f3
             let uniform = scaled(Row::Reg(share), smoothing / classes as f32).splat(n);
             out.store_row(k, frame, if smoothing == 0.0 { row } else { row - uniform });
         });
-        let at = k.index("own", own_logit(&logits, labels, &t));
-        k.store(out.slot, &at, load(out.slot, &at, 1) - scaled(Row::Reg(share), 1.0 - smoothing));
+        labels.take(k, &out, &t, scaled(Row::Reg(share), 1.0 - smoothing));
     });
     lowering.push_kernel(&name, draw, Tasks::per_samples(1, 1));
     Ok(())

@@ -10,8 +10,11 @@
 //! `prepare`; what follows the loss is the backward pass.
 
 mod attention;
+mod choice;
 mod conv;
+mod dense;
 mod emit;
+mod expected;
 mod grad_input;
 mod grad_weight;
 mod group;
@@ -26,13 +29,16 @@ mod shape;
 mod taps;
 mod view;
 
+pub use choice::{Choices, Product, check_forms, choose};
+
 use crate::assign_buffers::{Special, assign};
 use crate::body::{Kernel, Slot, SlotElem};
 use crate::build::Builder;
+use crate::form::Forms;
 use snnc_ir::{Def, Elem, Graph, Inst, Mode, Op, ParamKind, Stage, Type, Value};
 use snnc_plan::{
-    BufferId, ElemKind, InputSpec, KernelInfo, KernelStep, ParamRole, ParamSpec, Plan, PlanMode, Probe,
-    Recipe, Step, Tap, Tasks,
+    Activities, BufferId, ElemKind, InputSpec, KernelInfo, KernelStep, ParamRole, ParamSpec, Plan, PlanMode,
+    Probe, Recipe, Step, Tap, Tasks,
 };
 use std::collections::HashMap;
 use std::fmt;
@@ -61,26 +67,22 @@ pub(crate) struct Draft {
 }
 
 /// What a graph is lowered for.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Settings {
-    /// The firing rate that products with spikes are laid out for.
-    pub rate: f32,
+    /// What neurons are expected to do: products with spikes are chosen and laid out for it.
+    pub activities: Activities,
+    /// The forms of products with spikes that are asked for.
+    pub forms: Forms,
     /// Whether the plan has [`Plan::taps`], and what they read lives to the end of a step.
     pub taps: bool,
 }
 
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings { rate: 0.15, taps: false }
-    }
-}
-
 /// Lowers a packed graph; `recipe` is handed through to the plan.
-pub fn lower(graph: &Graph, recipe: Recipe, settings: Settings) -> Result<(Plan, Vec<Kernel>), LowerError> {
+pub fn lower(graph: &Graph, recipe: Recipe, settings: &Settings) -> Result<(Plan, Vec<Kernel>), LowerError> {
     if graph.stage != Stage::Packed {
         return Err(LowerError(format!("the graph is at stage {:?}, not Packed", graph.stage)));
     }
-    let mut lowering = Lowering::new(graph, settings.rate);
+    let mut lowering = Lowering::new(graph, choose(graph, settings)?);
     for &value in graph.params.iter().chain(&graph.inputs) {
         lowering.add_value(value)?;
     }
@@ -105,8 +107,8 @@ pub(crate) struct Lowering<'g> {
     steps: [Vec<Step>; 3],
     section: usize,
     probes: Vec<Probe>,
-    /// The expected firing rate.
-    pub rate: f32,
+    /// How products with spikes are done.
+    pub choices: Choices,
 }
 
 const PREPARE: usize = 0;
@@ -114,7 +116,7 @@ const FORWARD: usize = 1;
 const BACKWARD: usize = 2;
 
 impl<'g> Lowering<'g> {
-    fn new(graph: &'g Graph, rate: f32) -> Lowering<'g> {
+    fn new(graph: &'g Graph, choices: Choices) -> Lowering<'g> {
         Lowering {
             graph,
             drafts: Vec::new(),
@@ -124,7 +126,7 @@ impl<'g> Lowering<'g> {
             steps: [Vec::new(), Vec::new(), Vec::new()],
             section: PREPARE,
             probes: Vec::new(),
-            rate,
+            choices,
         }
     }
 
@@ -202,6 +204,14 @@ impl<'g> Lowering<'g> {
     /// The name of an instruction: that of its first result.
     pub fn inst_name(&self, inst: Inst) -> String {
         self.graph.inst(inst).results.first().map_or_else(String::new, |&v| self.graph.name(v).to_string())
+    }
+
+    /// Does what belongs to the parameters alone, wherever it is met.
+    pub fn in_prepare<T>(&mut self, body: impl FnOnce(&mut Self) -> T) -> T {
+        let section = std::mem::replace(&mut self.section, PREPARE);
+        let made = body(self);
+        self.section = section;
+        made
     }
 
     /// Appends a step.

@@ -9,8 +9,8 @@ use super::view::Shape;
 use super::{Draw, LowerError, Lowering};
 use crate::body::{Index, SlotElem};
 use crate::build::{Builder, load};
-use snnc_ir::{AxisName, Elem, Inst, Op, Type};
-use snnc_plan::Tasks;
+use snnc_ir::{AxisName, Elem, Inst, Op, Type, Value};
+use snnc_plan::{BufferId, Tasks};
 
 /// `flatten x` and `unflatten x`.
 pub fn flatten(lowering: &mut Lowering<'_>, inst: Inst) -> Result<(), LowerError> {
@@ -49,18 +49,29 @@ pub fn flatten(lowering: &mut Lowering<'_>, inst: Inst) -> Result<(), LowerError
     Ok(())
 }
 
-/// `relayout x`: walks the result in its storage order and reads the operand by its strides.
+/// `relayout x`.
 pub fn relayout(lowering: &mut Lowering<'_>, inst: Inst) -> Result<(), LowerError> {
     let data = lowering.graph.inst(inst);
     let name = lowering.inst_name(inst);
-    let graph = lowering.graph;
-    let (from, to) = (graph.ty(data.args[0]), graph.ty(data.results[0]));
+    let buffer = lowering.add_value(data.results[0])?;
+    lay_out(lowering, &name, data.args[0], lowering.graph.ty(data.results[0]), buffer)
+}
+
+/// Stores a value in the order of another type: walks the result in its storage order and reads the operand by its
+/// strides.
+pub fn lay_out(
+    lowering: &mut Lowering<'_>,
+    name: &str,
+    value: Value,
+    to: &Type,
+    buffer: BufferId,
+) -> Result<(), LowerError> {
+    let from = lowering.graph.ty(value);
     if from.elem == Elem::Bits || from.axes.iter().any(|axis| axis.tile > 0) {
         return Err(LowerError(format!("%{name}: `{from}` cannot be laid out anew")));
     }
     let mut draw = Draw::new();
-    let x = draw.read(lowering.buffer(data.args[0])?, SlotElem::F32);
-    let buffer = lowering.add_value(data.results[0])?;
+    let x = draw.read(lowering.buffer(value)?, SlotElem::F32);
     let y = draw.write(buffer, SlotElem::F32);
     let walk = Walk { from, to, x, y };
     let k = &mut draw.k;
@@ -87,7 +98,7 @@ pub fn relayout(lowering: &mut Lowering<'_>, inst: Inst) -> Result<(), LowerErro
             }
         }
     };
-    lowering.push_kernel(&name, draw, tasks);
+    lowering.push_kernel(name, draw, tasks);
     Ok(())
 }
 

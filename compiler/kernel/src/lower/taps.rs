@@ -3,9 +3,8 @@
 //! ```text
 //! %conv : f32[T4 B H8 W8 C64] = conv2d.masked_add %lif, %conv.weight.fold.add {…}   ->  tap conv: spikes of %lif
 //! ```
-//!
-//! A layer's path is that of its weight, which folding and laying out anew leave at the beginning of the name.
 
+use super::choice::layer;
 use super::view::Shape;
 use super::{LowerError, Lowering, linear};
 use snnc_ir::{Attention, AxisName, Conv, Elem, Graph, Inst, Op, Order, Value};
@@ -26,10 +25,14 @@ pub fn taps(lowering: &Lowering<'_>) -> Result<Vec<Tap>, LowerError> {
         };
         match &data.op {
             Op::Conv2d(conv) | Op::Conv2dMaskedAdd(conv) => {
-                tap(outer(0), layer(graph, inst), TapRole::Product(reach(graph, inst, *conv)))?;
+                tap(outer(0), layer(graph, data.args[1]), TapRole::Product(reach(graph, inst, *conv)))?;
             }
             Op::Linear | Op::LinearMaskedAdd => {
-                tap(outer(0), layer(graph, inst), TapRole::Product(reach(graph, inst, linear::AS_CONV)))?;
+                tap(
+                    outer(0),
+                    layer(graph, data.args[1]),
+                    TapRole::Product(reach(graph, inst, linear::AS_CONV)),
+                )?;
             }
             Op::Attention(attention) => {
                 let name = lowering.inst_name(inst);
@@ -87,11 +90,6 @@ fn sums_spikes(graph: &Graph, value: Value) -> bool {
         Op::AvgPool(_) | Op::Flatten | Op::Add | Op::Unpack | Op::Sum(_) | Op::ChannelSum(_) | Op::Broadcast
     );
     linear && data.args.iter().all(|&arg| sums_spikes(graph, arg))
-}
-
-fn layer(graph: &Graph, inst: Inst) -> String {
-    let weight = graph.name(graph.inst(inst).args[1]);
-    weight.rsplit_once(".weight").map_or(weight, |(layer, _)| layer).to_string()
 }
 
 fn reach(graph: &Graph, inst: Inst, conv: Conv) -> Reach {

@@ -5,7 +5,7 @@ use snnc_ir::text::parse;
 use snnc_ir::{Elem, Graph, Type};
 use snnc_kernel::body::Kernel;
 use snnc_kernel::interp::run;
-use snnc_kernel::{Settings, lower};
+use snnc_kernel::{Form, Forms, Settings, lower};
 use snnc_plan::{Plan, Recipe, Step};
 
 /// Samples of a run.
@@ -63,16 +63,24 @@ fn execute(plan: &Plan, kernels: &[Kernel], buffers: &mut [Vec<u32>]) {
     }
 }
 
-/// Runs a packed graph both ways and compares the named values bit by bit.
+/// Runs a packed graph both ways, its products in both forms of kernels, and compares the named values bit by bit.
 pub fn check(body: &str, compared: &[&str]) {
+    for form in [Form::Walk, Form::Grouped] {
+        check_form(body, compared, form);
+    }
+}
+
+fn check_form(body: &str, compared: &[&str], form: Form) {
     let text = format!("graph @g stage=packed mode=infer {{ {body} output %{} }}", compared[0]);
     let graph = parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let given = graph.inputs.iter().enumerate();
     let values = given.map(|(n, &i)| (graph.name(i).to_string(), numbers(n as u64 + 1, graph.ty(i))));
     let env = Env { batch: BATCH, values: values.collect(), smooth: false };
     let expected = evaluate(&graph, &env).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let forms = Forms { rest: Some(form), ..Forms::default() };
+    let settings = Settings { forms, ..Settings::default() };
     let (plan, kernels) =
-        lower(&graph, recipe(), Settings::default()).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        lower(&graph, recipe(), &settings).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let mut buffers = buffers(&graph, &plan, &env);
     execute(&plan, &kernels, &mut buffers);
     for name in compared {
@@ -82,6 +90,6 @@ pub fn check(body: &str, compared: &[&str]) {
         let plain = |words: &[u32]| -> Vec<u32> {
             words.iter().map(|&w| if w == (-0.0f32).to_bits() { 0 } else { w }).collect()
         };
-        assert_eq!(plain(&buffers[at]), plain(&stored(ty, &expected[*name])), "%{name}\n{text}");
+        assert_eq!(plain(&buffers[at]), plain(&stored(ty, &expected[*name])), "%{name}, {form}\n{text}");
     }
 }

@@ -207,6 +207,46 @@ fn cross_entropy_of_the_mean() {
     near(&values["do"].data, &[each, each].concat(), 1e-6);
 }
 
+/// A sample of two labels: their cross-entropies by their shares; also when both are one, and with smoothing.
+#[test]
+fn cross_entropy_of_two_labels() {
+    let text = |smoothing: &str| {
+        format!(
+            "graph @g mode=train {{
+            input %logits : f32[B C3]
+            input %labels : i32[B]
+            input %others : i32[B]
+            input %shares : f32[B]
+            %loss : f32[] = cross_entropy %logits, %labels, %others, %shares {smoothing}
+            %dlogits : f32[B C3] = cross_entropy.grad %logits, %labels, %others, %shares {smoothing}
+            output %logits, %loss
+        }}"
+        )
+    };
+    let row = [0.25, 0.6, -0.05];
+    let run = |smoothing: &str, labels: [f64; 2], share: f64| {
+        let given = [
+            ("logits", &[1, 3][..], &row[..]),
+            ("labels", &[1], &labels[..1]),
+            ("others", &[1], &labels[1..]),
+        ];
+        let shares = [share];
+        let values = run_text(&text(smoothing), 1, &[&given[..], &[("shares", &[1], &shares[..])]].concat());
+        (values["loss"].data[0], values["dlogits"].data.clone())
+    };
+    // The published cross-entropy with label 1, and those with labels 0 and 2: log Σ exp − logit.
+    let of = |label: usize| 0.800536 + 0.6 - row[label];
+    let softmax = |label: usize| (-of(label)).exp();
+    near(&[run("", [1.0, 2.0], 0.75).0], &[0.75 * of(1) + 0.25 * of(2)], 1e-6);
+    near(&run("", [1.0, 2.0], 0.75).1, &[softmax(0), softmax(1) - 0.75, softmax(2) - 0.25], 1e-6);
+    near(&run("", [1.0, 1.0], 0.3).1, &[softmax(0), softmax(1) - 1.0, softmax(2)], 1e-6);
+    let smooth = 0.1 / 3.0;
+    let targets = [0.9 * 0.75 + smooth, smooth, 0.9 * 0.25 + smooth];
+    let (loss, gradient) = run("{smoothing=0.1}", [0.0, 2.0], 0.75);
+    near(&[loss], &[(0..3).map(|c| targets[c] * of(c)).sum()], 1e-6);
+    near(&gradient, &[0, 1, 2].map(|c| softmax(c) - targets[c]), 1e-6);
+}
+
 /// TET with λ = 0.05 and φ = 1: the cross-entropy of every timestep and the distance of logits from φ.
 #[test]
 fn temporal_efficient_training() {

@@ -1,0 +1,130 @@
+//! What the input of a product is expected to do, found from what its neurons are.
+//!
+//! ```text
+//! %a = lif …                   rate of layer `a`
+//! %p = max_pool %a {2x2}       1 - (1 - a)^4: any of four
+//! %m = mask %p, %b             p · b: both
+//! ```
+//!
+//! Neurons count as independent of each other. Those of a window are alike, so that fewer windows fire than is said
+//! here; a form chosen for too high a rate loses little, since costs of all forms change slowly.
+
+use snnc_ir::{Def, Graph, Inst, Op, Pool, Value};
+use snnc_plan::{Activities, Activity};
+use std::collections::HashMap;
+
+/// The activities of a graph's values.
+#[derive(Debug)]
+pub struct Expected<'a> {
+    graph: &'a Graph,
+    known: &'a Activities,
+    /// The values that arguments of regions are timesteps of.
+    slices: HashMap<Value, Value>,
+    /// The results of scans that yielded values become.
+    results: HashMap<Value, Value>,
+}
+
+impl Expected<'_> {
+    /// Those of a packed graph, by the activities of its neurons.
+    pub fn new<'a>(graph: &'a Graph, known: &'a Activities) -> Expected<'a> {
+        let (mut slices, mut results) = (HashMap::new(), HashMap::new());
+        for &inst in &graph.body {
+            let data = graph.inst(inst);
+            let Some(region) = data.region.map(|region| graph.region(region)) else { continue };
+            slices.extend(region.args[..region.slices()].iter().copied().zip(data.args.iter().copied()));
+            results.extend(region.yields.iter().copied().zip(data.results.iter().copied()));
+        }
+        Expected { graph, known, slices, results }
+    }
+
+    /// The activity of a value of spikes.
+    pub fn of(&self, value: Value) -> Activity {
+        if let Some(&whole) = self.slices.get(&value) {
+            return self.of(whole);
+        }
+        match self.graph.value(value).def {
+            Def::Input => self.known.of(self.graph.name(value)),
+            Def::Result(inst, n) => self.made(inst, n),
+            Def::Param(_) | Def::Arg(..) => self.known.rest,
+        }
+    }
+
+    fn made(&self, inst: Inst, n: usize) -> Activity {
+        let data = self.graph.inst(inst);
+        match &data.op {
+            Op::Scan => {
+                data.region.map_or(self.known.rest, |region| self.of(self.graph.region(region).yields[n]))
+            }
+            Op::LifFire(_) | Op::Lif(_) => {
+                let own = data.results[n];
+                self.known.of(self.graph.name(self.results.get(&own).copied().unwrap_or(own)))
+            }
+            Op::MaxPool(pool) => any_of(self.of(data.args[0]), *pool),
+            Op::Mask => both(self.of(data.args[0]), self.of(data.args[1]).rate),
+            Op::MaskNot => both(self.of(data.args[0]), 1.0 - self.of(data.args[1]).rate),
+            Op::Flatten
+            | Op::Unflatten
+            | Op::Relayout
+            | Op::Pack
+            | Op::Unpack
+            | Op::Broadcast
+            | Op::ChannelSpread => self.of(data.args[0]),
+            _no_maker_of_spikes => self.known.rest,
+        }
+    }
+}
+
+/// Whether any neuron of a window fires.
+fn any_of(one: Activity, pool: Pool) -> Activity {
+    let any = |share: f32| 1.0 - (1.0 - share).powi((pool.kernel.0 * pool.kernel.1) as i32);
+    Activity { rate: any(one.rate), fires: one.fires.map(any) }
+}
+
+/// Whether a neuron fires where another share is set.
+fn both(one: Activity, share: f32) -> Activity {
+    Activity { rate: one.rate * share, fires: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use snnc_ir::text::parse;
+
+    const LIF: &str = "{decay=0.5 gain=1 current=0 threshold=1 reset=hard(0) detach=true compare=ge \
+                       surrogate=rect(1) save=nothing}";
+
+    fn rates(body: &str, names: &[&str]) -> Vec<f32> {
+        let text = format!("graph @g stage=packed mode=infer {{ {} output %o }}", body.replace("LIF", LIF));
+        let graph = parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let mut known = Activities::uniform(0.1);
+        known.layers.insert("a".to_string(), Activity { rate: 0.5, fires: Some(0.75) });
+        known.layers.insert("x".to_string(), Activity::of_rate(0.2));
+        let expected = Expected::new(&graph, &known);
+        names.iter().map(|name| expected.of(graph.find(name).expect("a value")).rate).collect()
+    }
+
+    #[test]
+    fn rates_are_followed_to_the_neurons_that_fire() {
+        let body = "input %x : bits[T4 B H4 W4 | C64] input %y : f32[T4 B H4 W4 C64]
+            %a : bits[T4 B H4 W4 | C64] = scan t in T4 slice (%y.t : f32[B H4 W4 C64] = %y)
+                    carry (%v : f32[B H4 W4 C64] = 0) {
+                %h : f32[B H4 W4 C64] = lif.charge %v, %y.t LIF
+                %f : bits[B H4 W4 | C64] = lif.fire %h LIF
+                %n : f32[B H4 W4 C64] = lif.reset %h, %f LIF
+                yield %f carry %n
+            }
+            %b : bits[T4 B H4 W4 | C64] = scan t in T4 slice (%z.t : f32[B H4 W4 C64] = %y)
+                    carry (%w : f32[B H4 W4 C64] = 0) {
+                %i : f32[B H4 W4 C64] = lif.charge %w, %z.t LIF
+                %g : bits[B H4 W4 | C64] = lif.fire %i LIF
+                %m : f32[B H4 W4 C64] = lif.reset %i, %g LIF
+                yield %g carry %m
+            }
+            %pool : bits[T4 B H2 W2 | C64] = max_pool %a {kernel=2x2, stride=2, pad=0}
+            %and : bits[T4 B H4 W4 | C64] = mask %a, %x
+            %not : bits[T4 B H4 W4 | C64] = mask.not %a, %x
+            %o : f32[T4 B H4 W4 C64] = unpack %not";
+        let found = rates(body, &["x", "a", "b", "pool", "and", "not"]);
+        assert_eq!(found, [0.2, 0.5, 0.1, 0.9375, 0.1, 0.4]);
+    }
+}
