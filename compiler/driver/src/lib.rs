@@ -28,6 +28,7 @@ pub use snnc_plan::{Activities, Activity, FIRING_RATE};
 use snnc_codegen::Code;
 use snnc_front::{Diagnostic, Model, SourceMap};
 use snnc_ir::Graph;
+use snnc_kernel::Lowered;
 use snnc_kernel::body::Kernel;
 use snnc_passes::{PipelineError, Settings};
 use snnc_plan::{Executable, Plan, Step};
@@ -183,11 +184,9 @@ fn finish(
     shown.graph(&graph);
     let (activities, forms) = (options.activities.clone(), options.forms.clone());
     let settings = snnc_kernel::Settings { activities, forms, taps: options.taps };
-    let products =
-        snnc_kernel::choose(&graph, &settings).map_err(|error| internal(error.to_string()))?.products;
-    snnc_kernel::check_forms(&settings.forms, &products).map_err(CompileError::Options)?;
-    let (mut plan, kernels) =
+    let Lowered { mut plan, kernels, products } =
         snnc_kernel::lower(&graph, recipe, &settings).map_err(|error| internal(error.to_string()))?;
+    snnc_kernel::check_forms(&settings.forms, &products).map_err(CompileError::Options)?;
     if let (Some(encoder), Some(input)) = (encoder, plan.inputs.first_mut()) {
         input.encode(encoder);
     }

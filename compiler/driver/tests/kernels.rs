@@ -10,8 +10,9 @@ use snnc_plan::{Buffer, ElemKind, KernelStep, Place, Plan, Recipe, Step};
 fn lowered(mut graph: Graph) -> (Plan, Vec<Kernel>) {
     let settings = snnc_passes::Settings { skip: Vec::new(), verify: true };
     snnc_passes::run_pipeline(&mut graph, &settings, &mut |_, _| {}).unwrap_or_else(|e| panic!("{e}"));
-    snnc_kernel::lower(&graph, Recipe::default(), &snnc_kernel::Settings::default())
-        .unwrap_or_else(|e| panic!("{e}"))
+    let lowered = snnc_kernel::lower(&graph, Recipe::default(), &snnc_kernel::Settings::default());
+    let lowered = lowered.unwrap_or_else(|e| panic!("{e}"));
+    (lowered.plan, lowered.kernels)
 }
 
 /// A buffer's memory for a batch: zeros, or numbers that make neurons fire; labels of class 0.

@@ -16,4 +16,4 @@ pub mod verify;
 
 pub use expand::expand;
 pub use form::{Form, Forms, form};
-pub use lower::{Choices, LowerError, Product, Settings, check_forms, choose, lower};
+pub use lower::{LowerError, Lowered, Product, Settings, check_forms, lower};

@@ -15,8 +15,8 @@ fn kernel_as(form: Form, body: &str, output: &str) -> String {
     let graph = parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let forms = Forms { rest: Some(form), ..Forms::default() };
     let settings = Settings { forms, ..Settings::default() };
-    let (_, kernels) = lower(&graph, Recipe::default(), &settings).unwrap_or_else(|error| panic!("{error}"));
-    kernels[0].to_string()
+    let lowered = lower(&graph, Recipe::default(), &settings).unwrap_or_else(|error| panic!("{error}"));
+    lowered.kernels[0].to_string()
 }
 
 /// A layer of inference: sums of all timesteps in scratch memory, then the neuron through time.

@@ -29,7 +29,8 @@ mod shape;
 mod taps;
 mod view;
 
-pub use choice::{Choices, Product, check_forms, choose};
+use choice::Choices;
+pub use choice::{Product, check_forms};
 
 use crate::assign_buffers::{Special, assign};
 use crate::body::{Kernel, Slot, SlotElem};
@@ -77,12 +78,26 @@ pub struct Settings {
     pub taps: bool,
 }
 
+/// A lowered graph.
+#[derive(Debug)]
+pub struct Lowered {
+    /// The plan.
+    pub plan: Plan,
+    /// Its kernels.
+    pub kernels: Vec<Kernel>,
+    /// The products with spikes, and how they are done.
+    pub products: Vec<Product>,
+}
+
 /// Lowers a packed graph; `recipe` is handed through to the plan.
-pub fn lower(graph: &Graph, recipe: Recipe, settings: &Settings) -> Result<(Plan, Vec<Kernel>), LowerError> {
+///
+/// # Errors
+/// A graph that the passes do not make.
+pub fn lower(graph: &Graph, recipe: Recipe, settings: &Settings) -> Result<Lowered, LowerError> {
     if graph.stage != Stage::Packed {
         return Err(LowerError(format!("the graph is at stage {:?}, not Packed", graph.stage)));
     }
-    let mut lowering = Lowering::new(graph, choose(graph, settings)?);
+    let mut lowering = Lowering::new(graph, choice::choose(graph, settings)?);
     for &value in graph.params.iter().chain(&graph.inputs) {
         lowering.add_value(value)?;
     }
@@ -304,7 +319,7 @@ impl<'g> Lowering<'g> {
         }
     }
 
-    fn finish(mut self, recipe: Recipe, taps: Vec<Tap>) -> Result<(Plan, Vec<Kernel>), LowerError> {
+    fn finish(mut self, recipe: Recipe, taps: Vec<Tap>) -> Result<Lowered, LowerError> {
         let graph = self.graph;
         let (logits, loss) = match (graph.mode, graph.outputs.as_slice()) {
             (Mode::Infer, &[logits]) => (logits, None),
@@ -355,7 +370,7 @@ impl<'g> Lowering<'g> {
             recipe,
         };
         plan.check().map_err(|e| LowerError(e.to_string()))?;
-        Ok((plan, self.kernels))
+        Ok(Lowered { plan, kernels: self.kernels, products: self.choices.products })
     }
 
     fn param_spec(&self, param: Value) -> Result<ParamSpec, LowerError> {

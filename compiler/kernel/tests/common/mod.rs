@@ -5,7 +5,7 @@ use snnc_ir::text::parse;
 use snnc_ir::{Elem, Graph, Type};
 use snnc_kernel::body::Kernel;
 use snnc_kernel::interp::run;
-use snnc_kernel::{Form, Forms, Settings, lower};
+use snnc_kernel::{Form, Forms, Lowered, Settings, lower};
 use snnc_plan::{Plan, Recipe, Step};
 
 /// Samples of a run.
@@ -79,7 +79,7 @@ fn check_form(body: &str, compared: &[&str], form: Form) {
     let expected = evaluate(&graph, &env).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let forms = Forms { rest: Some(form), ..Forms::default() };
     let settings = Settings { forms, ..Settings::default() };
-    let (plan, kernels) =
+    let Lowered { plan, kernels, .. } =
         lower(&graph, recipe(), &settings).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let mut buffers = buffers(&graph, &plan, &env);
     execute(&plan, &kernels, &mut buffers);
