@@ -30,6 +30,27 @@ pub fn forward(
     convolve(&window, x, (weights, co), bias, y, context.workers)
 }
 
+/// How the gradient of an input is made.
+pub enum InputGradient {
+    /// As a convolution with the kernel turned round, in tiles.
+    Tiles(Window),
+    /// As the same by its definition.
+    Turned(Window),
+    /// By columns of gradients that are added where they came from.
+    Scattered,
+}
+
+impl InputGradient {
+    /// A function of sizes alone.
+    pub fn of(geometry: &ConvGeometry) -> InputGradient {
+        match Window::backward(geometry) {
+            Some(window) if winograd::fits(&window, geometry.input.0) => InputGradient::Tiles(window),
+            Some(window) => InputGradient::Turned(window),
+            None => InputGradient::Scattered,
+        }
+    }
+}
+
 /// The gradient of the input: with stride 1 a convolution of `dy` with the kernel turned round (by fewer products where the
 /// kernel is 3×3), else columns of gradients added where they came from, one task per image.
 pub fn grad_input(
@@ -46,8 +67,8 @@ pub fn grad_input(
     let w = take(w, co * forward.depth())?;
     let dx = take_mut(dx, n * forward.image())?;
     let ci = geometry.input.0;
-    match Window::backward(geometry) {
-        Some(window) if winograd::fits(&window, ci) => {
+    match InputGradient::of(geometry) {
+        InputGradient::Tiles(window) => {
             let u = take_mut(context.shared, winograd::weight_floats(&window, ci))?;
             let taps = geometry.kernel.0 * geometry.kernel.1;
             let tap = |o: usize, ky: usize, kx: usize| {
@@ -56,13 +77,13 @@ pub fn grad_input(
             };
             winograd::convolve(&window, dy, (tap, ci), u, dx, context.workers)
         }
-        Some(window) => {
+        InputGradient::Turned(window) => {
             let turned = take_mut(context.shared, w.len())?;
             turn_round(w, geometry, turned);
             let weights = Mat::rows(turned, window.depth(), ci);
             convolve(&window, dy, (weights, ci), None, dx, context.workers)
         }
-        None => scatter(&forward, dy, w, dx, context.workers),
+        InputGradient::Scattered => scatter(&forward, dy, w, dx, context.workers),
     }
 }
 

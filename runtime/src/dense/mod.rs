@@ -11,6 +11,7 @@ use crate::Error;
 use crate::arena::{Arena, Span, span};
 use crate::workers::Workers;
 use columns::Window;
+use conv::InputGradient;
 use snnc_plan::{BufferId, Dense, Plan};
 
 /// What a step may use.
@@ -43,12 +44,10 @@ pub fn scratch_floats(op: &Dense) -> usize {
         Dense::Conv { geometry, .. } | Dense::ConvGradWeight { geometry, .. } => {
             Window::forward(geometry).chunk_floats()
         }
-        Dense::ConvGradInput { geometry, .. } => match Window::backward(geometry) {
-            Some(window) if winograd::fits(&window, geometry.input.0) => {
-                winograd::task_floats(&window, geometry.input.0)
-            }
-            Some(window) => window.chunk_floats(),
-            None => Window::forward(geometry).chunk_floats(),
+        Dense::ConvGradInput { geometry, .. } => match InputGradient::of(geometry) {
+            InputGradient::Tiles(window) => winograd::task_floats(&window, geometry.input.0),
+            InputGradient::Turned(window) => window.chunk_floats(),
+            InputGradient::Scattered => Window::forward(geometry).chunk_floats(),
         },
         Dense::Linear { .. } | Dense::LinearGradInput { .. } | Dense::LinearGradWeight { .. } => 0,
     }
@@ -57,12 +56,10 @@ pub fn scratch_floats(op: &Dense) -> usize {
 /// Memory shared by all threads for a product, in floats.
 pub fn shared_floats(op: &Dense, batch: usize) -> usize {
     match op {
-        Dense::ConvGradInput { geometry, .. } => match Window::backward(geometry) {
-            Some(window) if winograd::fits(&window, geometry.input.0) => {
-                winograd::weight_floats(&window, geometry.input.0)
-            }
-            Some(_) => geometry.output.0 * Window::forward(geometry).depth(),
-            None => 0,
+        Dense::ConvGradInput { geometry, .. } => match InputGradient::of(geometry) {
+            InputGradient::Tiles(window) => winograd::weight_floats(&window, geometry.input.0),
+            InputGradient::Turned(_) => geometry.output.0 * Window::forward(geometry).depth(),
+            InputGradient::Scattered => 0,
         },
         Dense::ConvGradWeight { geometry, images, .. } => {
             conv::groups(geometry, images * batch) * geometry.output.0 * Window::forward(geometry).depth()

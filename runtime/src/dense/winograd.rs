@@ -12,9 +12,10 @@
 //! Its rounding errors are about those of the definition; larger tiles save more and lose digits.
 
 use super::columns::Window;
+use super::take_mut;
+use crate::Error;
 use crate::matmul::{Mat, product};
 use crate::workers::Workers;
-use crate::{Error, dense::take_mut};
 use rayon::prelude::*;
 
 /// Tiles that a task takes: enough for a matrix product, few enough for a core's second cache.
@@ -72,7 +73,7 @@ impl Parts {
     }
 }
 
-/// `y = conv(x, w)`; `tap(ky, kx)` gives a tap's weights, `width` numbers for each channel of the input; `u` holds
+/// `y = conv(x, w)`; `tap(channel, ky, kx)` gives the `width` weights of a channel of the input at a tap; `u` holds
 /// [`weight_floats`].
 pub fn convolve<'w>(
     window: &Window,
