@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::{model, output};
 use serde_json::{Value, json};
 use snnc_compiler::{Activities, Activity, Compiled, Emit, Forms, Mode, Options, check_layers};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Compiles the model and shows what was asked for.
@@ -58,29 +59,30 @@ pub fn run(args: &CompileArgs, as_json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What neurons are expected to do: what is said of a layer last counts.
-fn activities(args: &CompileArgs) -> Activities {
-    let mut activities = Activities::default();
-    for OfLayer { layer, value } in &args.firing_rate {
-        let activity = Activity::of_rate(*value as f32);
+/// What is said of all layers that are not named, and of those that are: the last counts.
+fn by_layer<T: Clone>(said: &[OfLayer<T>]) -> (Option<T>, BTreeMap<String, T>) {
+    let (mut rest, mut layers) = (None, BTreeMap::new());
+    for OfLayer { layer, value } in said {
         match layer {
-            Some(layer) => drop(activities.layers.insert(layer.clone(), activity)),
-            None => activities.rest = activity,
+            Some(layer) => drop(layers.insert(layer.clone(), value.clone())),
+            None => rest = Some(value.clone()),
         }
     }
-    activities
+    (rest, layers)
+}
+
+/// What neurons are expected to do.
+fn activities(args: &CompileArgs) -> Activities {
+    let (rest, layers) = by_layer(&args.firing_rate);
+    let activity = |rate: f64| Activity::of_rate(rate as f32);
+    let layers = layers.into_iter().map(|(layer, rate)| (layer, activity(rate))).collect();
+    Activities { rest: rest.map_or_else(Activity::default, activity), layers }
 }
 
 /// The forms that are asked for.
 fn forms(args: &CompileArgs) -> Forms {
-    let mut forms = Forms::default();
-    for OfLayer { layer, value } in &args.form {
-        match layer {
-            Some(layer) => drop(forms.layers.insert(layer.clone(), *value)),
-            None => forms.rest = Some(*value),
-        }
-    }
-    forms
+    let (rest, layers) = by_layer(&args.form);
+    Forms { rest, layers }
 }
 
 /// A stage to show.

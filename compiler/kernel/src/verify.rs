@@ -12,8 +12,8 @@
 //! Not checked: offsets, which depend on the task (the interpreter checks them).
 
 use crate::body::{
-    Access, GROUP, Index, Kernel, MAX_LANES, MAX_ROW, MAX_WORDS, Mask, Reg, RegType, Row, Run, Slot,
-    SlotElem, Stmt, Walk, Word,
+    Access, GROUP, Groups, Index, Kernel, Lookup, MAX_LANES, MAX_ROW, MAX_WORDS, Mask, Reg, RegType, Row,
+    Run, Slot, SlotElem, Stmt, Walk, Word,
 };
 use std::fmt;
 
@@ -177,26 +177,8 @@ impl Checker<'_> {
             }
             Stmt::AddRows(walk) => self.walk(walk, &[]),
             Stmt::DotRows(walk, with) => self.walk(walk, &[with]),
-            Stmt::SumGroups(groups) => {
-                let (count, most) = (groups.count, MAX_WORDS * 64);
-                ensure((1..=most).contains(&count), || format!("groups of {count} rows"))?;
-                self.lanes_of("a table", groups.lanes)?;
-                self.run_of(&groups.rows, SlotElem::F32, false)?;
-                self.slot(groups.table.0, SlotElem::F32, true)?;
-                self.distinct(groups.rows.slot, groups.table.0)?;
-                self.index(&groups.table.1)
-            }
-            Stmt::AddGroups(lookup) => {
-                let (groups, most) = (lookup.groups, MAX_WORDS * 64 / GROUP);
-                ensure((1..=most).contains(&groups), || format!("a lookup in {groups} groups"))?;
-                self.lanes_of("a table", lookup.lanes)?;
-                self.index(&lookup.count)?;
-                self.run_of(&lookup.bits, SlotElem::Bits, false)?;
-                self.run_of(&lookup.sums, SlotElem::F32, true)?;
-                self.slot(lookup.table.0, SlotElem::F32, false)?;
-                self.distinct(lookup.table.0, lookup.sums.slot)?;
-                self.index(&lookup.table.1)
-            }
+            Stmt::SumGroups(groups) => self.groups(groups),
+            Stmt::AddGroups(lookup) => self.lookup(lookup),
             Stmt::Turn { from, to } => {
                 self.slot(from.0, SlotElem::Bits, false)?;
                 self.slot(to.0, SlotElem::Bits, true)?;
@@ -219,6 +201,28 @@ impl Checker<'_> {
             self.distinct(read.slot, walk.sums.slot)?;
         }
         Ok(())
+    }
+
+    fn groups(&self, groups: &Groups) -> Check {
+        let (count, most) = (groups.count, MAX_WORDS * 64);
+        ensure((1..=most).contains(&count), || format!("groups of {count} rows"))?;
+        self.lanes_of("a table", groups.lanes)?;
+        self.run_of(&groups.rows, SlotElem::F32, false)?;
+        self.slot(groups.table.0, SlotElem::F32, true)?;
+        self.distinct(groups.rows.slot, groups.table.0)?;
+        self.index(&groups.table.1)
+    }
+
+    fn lookup(&self, lookup: &Lookup) -> Check {
+        let (groups, most) = (lookup.groups, MAX_WORDS * 64 / GROUP);
+        ensure((1..=most).contains(&groups), || format!("a lookup in {groups} groups"))?;
+        self.lanes_of("a table", lookup.lanes)?;
+        self.index(&lookup.count)?;
+        self.run_of(&lookup.bits, SlotElem::Bits, false)?;
+        self.run_of(&lookup.sums, SlotElem::F32, true)?;
+        self.slot(lookup.table.0, SlotElem::F32, false)?;
+        self.distinct(lookup.table.0, lookup.sums.slot)?;
+        self.index(&lookup.table.1)
     }
 
     fn lanes_of(&self, what: &str, lanes: usize) -> Check {

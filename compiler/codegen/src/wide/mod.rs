@@ -32,6 +32,10 @@ pub(crate) type WalkFn = unsafe extern "C" fn(
     with_step: usize,
 );
 
+/// Groups of a word of bits.
+#[cfg(target_arch = "x86_64")]
+const EACH: usize = 64 / snnc_kernel::body::GROUP;
+
 /// A function of a target for `SumGroups`: rows, and the table, whose entries lie `entry(lanes)` elements apart.
 pub(crate) type SumFn =
     unsafe extern "C" fn(count: usize, lanes: usize, rows: *const f32, rows_step: usize, table: *mut f32);

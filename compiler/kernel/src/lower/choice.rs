@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! stem.conv    rate 0.02    walk       ; rows of the weight where a bit is set
-//! head.conv    rate 0.60    dense      ; bits as numbers, and the dense product
+//! head.conv    rate 0.60    grouped    ; sums of four rows, which bits look up
 //! ```
 //!
 //! Forms add in different orders, so the choice is a part of what a run's bits depend on: it follows from the graph,
@@ -56,9 +56,7 @@ impl Choices {
         let missing = || LowerError("a product without a form".to_string());
         self.places.get(&inst).map(|&at| &self.products[at]).ok_or_else(missing)
     }
-}
 
-impl Choices {
     /// The form of the gradient of a weight.
     pub(super) fn of_gradient(&self, inst: Inst) -> Result<Form, LowerError> {
         let missing = || LowerError("a gradient without a form".to_string());

@@ -106,24 +106,23 @@ mod tests {
     #[test]
     fn rates_are_followed_to_the_neurons_that_fire() {
         let body = "input %x : bits[T4 B H4 W4 | C64] input %y : f32[T4 B H4 W4 C64]
-            %a : bits[T4 B H4 W4 | C64] = scan t in T4 slice (%y.t : f32[B H4 W4 C64] = %y)
-                    carry (%v : f32[B H4 W4 C64] = 0) {
-                %h : f32[B H4 W4 C64] = lif.charge %v, %y.t LIF
-                %f : bits[B H4 W4 | C64] = lif.fire %h LIF
-                %n : f32[B H4 W4 C64] = lif.reset %h, %f LIF
-                yield %f carry %n
-            }
-            %b : bits[T4 B H4 W4 | C64] = scan t in T4 slice (%z.t : f32[B H4 W4 C64] = %y)
-                    carry (%w : f32[B H4 W4 C64] = 0) {
-                %i : f32[B H4 W4 C64] = lif.charge %w, %z.t LIF
-                %g : bits[B H4 W4 | C64] = lif.fire %i LIF
-                %m : f32[B H4 W4 C64] = lif.reset %i, %g LIF
-                yield %g carry %m
-            }
+            SCANS
             %pool : bits[T4 B H2 W2 | C64] = max_pool %a {kernel=2x2, stride=2, pad=0}
             %and : bits[T4 B H4 W4 | C64] = mask %a, %x
             %not : bits[T4 B H4 W4 | C64] = mask.not %a, %x
             %o : f32[T4 B H4 W4 C64] = unpack %not";
+        let scan = |name: &str| {
+            format!(
+                "%{name} : bits[T4 B H4 W4 | C64] = scan t in T4 slice (%{name}.t : f32[B H4 W4 C64] = %y)
+                    carry (%{name}.v : f32[B H4 W4 C64] = 0) {{
+                %{name}.h : f32[B H4 W4 C64] = lif.charge %{name}.v, %{name}.t LIF
+                %{name}.f : bits[B H4 W4 | C64] = lif.fire %{name}.h LIF
+                %{name}.n : f32[B H4 W4 C64] = lif.reset %{name}.h, %{name}.f LIF
+                yield %{name}.f carry %{name}.n
+            }}\n"
+            )
+        };
+        let body = &body.replace("SCANS", &(scan("a") + &scan("b")));
         let found = rates(body, &["x", "a", "b", "pool", "and", "not"]);
         assert_eq!(found, [0.2, 0.5, 0.1, 0.9375, 0.1, 0.4]);
     }

@@ -56,7 +56,8 @@ pub fn masked(lowering: &mut Lowering<'_>, inst: Inst, attrs: Conv) -> Result<()
     let step = dy.shape.sums() + APART;
     let sums = k.scratch("sums", kernel.1 * 64 * step);
     let gathered = k.scratch_words("gathered", BLOCK);
-    let table = (form == Form::Grouped).then(|| k.scratch("table", TABLE));
+    let whole = whole_blocks(&x.shape, &dy.shape).filter(|_| form == Form::Grouped);
+    let table = whole.map(|positions| (k.scratch("table", TABLE), positions));
     let turned = k.scratch_words("turned", if table.is_some() { BLOCK * kernel.1 } else { BLOCK });
     let packed = (tiles > 1).then(|| k.scratch("dy", BLOCK * WIDE));
     let tile = k.index("tile", Index::Task.quotient(words * kernel.0));
@@ -84,8 +85,8 @@ struct Gradient {
     gathered: Slot,
     /// The same, channel by channel; of all taps of the row where they are looked up.
     turned: Slot,
-    /// Sums of the rows of a block.
-    table: Option<Slot>,
+    /// Sums of the rows of a block, and its positions.
+    table: Option<(Slot, usize)>,
     /// A block of `dy`, where its rows are parts of longer ones.
     packed: Option<Slot>,
     attrs: Conv,
@@ -142,12 +143,12 @@ impl Gradient {
     fn block(&self, k: &mut Builder, tile: &WideTile, block: &Block, images: &Index) {
         let rows = self.rows_of(k, tile, block, images);
         let step = self.step;
-        if let (Some(table), Some(positions)) = (self.table, whole_blocks(&self.x.shape, &self.dy.shape)) {
+        if let Some(table) = self.table {
             k.for_range("kx", 0, self.kernel.1, |k, kx| {
                 self.gather(k, &kx, block, images);
                 k.turn((self.turned, kx * (2 * BLOCK)), (self.gathered, 0.into()));
             });
-            return self.look_up(k, tile, &rows, (table, positions));
+            return self.look_up(k, tile, &rows, table);
         }
         k.for_range("kx", 0, self.kernel.1, |k, kx| {
             self.gather(k, &kx, block, images);

@@ -1,13 +1,12 @@
 //! Tables of summed rows and lookups in them, with vectors of 256 bits: in parts of 32 lanes, four registers.
 
+use super::super::EACH;
 use super::{LANES, mask};
 use snnc_kernel::body::{ENTRIES, GROUP, entry};
 use std::arch::x86_64::*;
 
 /// Lanes of a part.
 const PART: usize = 32;
-/// Groups of a word.
-const EACH: usize = 64 / GROUP;
 
 pub unsafe extern "C" fn sum_groups(
     count: usize,

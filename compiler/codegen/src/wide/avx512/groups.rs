@@ -3,12 +3,10 @@
 //! A lookup is two scalar instructions beside its vectors: the rotation that brings its four bits to where they count
 //! entries, and the mask. Two positions are summed at a time, so that one's chain of additions fills the other's gaps.
 
+use super::super::EACH;
 use super::{LANES, last_mask, mask};
 use snnc_kernel::body::{ENTRIES, GROUP};
 use std::arch::x86_64::*;
-
-/// Groups of a word.
-const EACH: usize = 64 / GROUP;
 
 pub unsafe extern "C" fn sum_groups(
     count: usize,
