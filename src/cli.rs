@@ -59,10 +59,10 @@ pub enum Command {
     /// Train a model.
     ///
     /// JSON: test_accuracy (0 to 1), test_top5, test_loss, samples (of the test part), images_per_second (of
-    /// training), peak_bytes, firing_rates, best_accuracy, epochs, seconds, out, history[], warnings[]. With
-    /// --dry-run: memory of {train_bytes, test_bytes, optimizer_bytes, loader_bytes}, peak_bytes, available_bytes,
-    /// batch, loss, grad_norm, step_seconds of {data, forward, backward, update}, steps, epoch_seconds, run_seconds,
-    /// firing_rate.
+    /// training), peak_bytes (as planned), resident_bytes (as it was), firing_rates, best_accuracy, epochs, seconds, out,
+    /// history[], warnings[]. With --dry-run: memory of {train_bytes, test_bytes, optimizer_bytes, loader_bytes,
+    /// data_bytes, process_bytes}, peak_bytes, available_bytes, batch, loss, grad_norm, step_seconds of {data, forward,
+    /// backward, update}, steps, epoch_seconds, run_seconds, firing_rate.
     Train(TrainArgs),
     /// Draw the curves of a run: loss, accuracy, learning rate, firing rates.
     ///
@@ -181,6 +181,15 @@ pub struct CompileArgs {
     /// How products with spikes are done, that of a layer or all others: walk, grouped, dense; the cheapest where it is not given.
     #[arg(long, value_delimiter = ',', value_name = "[LAYER=]FORM,…", value_parser = of_layer(Form::from_str))]
     pub form: Vec<OfLayer<Form>>,
+    /// Use no more memory than this for a batch, as 800M or 4G: in training as much lives on to the backward part as
+    /// it allows, and the rest is computed again. Without it as much is computed again as lowers the memory.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub memory: Option<u64>,
+    /// The samples that `--memory` is for, instead of the model's.
+    #[arg(long, value_name = "N", requires = "memory", value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: Option<u32>,
+    #[command(flatten)]
+    pub threads: ThreadArgs,
     /// Write each stage to a file of this directory instead of stdout.
     #[arg(short = 'o', long = "output", value_name = "DIR")]
     pub output: Option<PathBuf>,
@@ -230,7 +239,8 @@ pub struct TrainArgs {
     /// Seconds between two lines of progress, where stderr is no terminal.
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub log_seconds: u32,
-    /// Use no more memory than this, as 800M or 4G; all that the machine has where it is not given.
+    /// Use no more memory than this, as 800M or 4G: as much lives on to the backward part as it allows, and the rest is
+    /// computed again, to the same bits. Without it as much is computed again as lowers the memory.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub memory: Option<u64>,
     /// Run one batch forward and backward, tell memory and time, and write nothing.

@@ -2,9 +2,12 @@
 
 use crate::cli::{CompileArgs, ModeArg, OfLayer};
 use crate::failure::Failure;
-use crate::{model, output};
+use crate::model::{self, Loaded};
+use crate::output;
 use serde_json::{Value, json};
-use snnc_compiler::{Activities, Activity, Compiled, Emit, Forms, Mode, Options, check_layers};
+use snnc_compiler::plan::Plan;
+use snnc_compiler::{Activities, Activity, Compiled, Emit, Forms, Memory, Mode, Options, check_layers};
+use snnc_runtime::{Error, Session};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -29,8 +32,9 @@ pub fn run(args: &CompileArgs, as_json: bool) -> Result<(), Failure> {
             forms: forms(args),
             ..Options::new(mode)
         };
-        let compiled = model::compile(&loaded, &options)?;
-        check_layers(&options.activities, &compiled.executable.plan).map_err(Failure::User)?;
+        let activities = options.activities.clone();
+        let compiled = within(&loaded, options, args)?;
+        check_layers(&activities, &compiled.executable.plan).map_err(Failure::User)?;
         results.push((mode, compiled));
     }
     let stages = stages(&loaded.model.name, &results);
@@ -57,6 +61,41 @@ pub fn run(args: &CompileArgs, as_json: bool) -> Result<(), Failure> {
         output::note(&line(&loaded.model.name, *mode, compiled));
     }
     Ok(())
+}
+
+/// Compiles, for a batch that fits into the memory that is given: in training as much lives on to the backward part as
+/// it allows.
+fn within(loaded: &Loaded, options: Options, args: &CompileArgs) -> Result<Compiled, Failure> {
+    let compiled = model::compile(loaded, &options)?;
+    let Some(limit) = args.memory else { return Ok(compiled) };
+    let (batch, threads) =
+        (args.batch.map_or(loaded.model.recipe.batch, |n| n as usize), args.threads.count());
+    let plan = &compiled.executable.plan;
+    let needed = refuse_too_large(plan, batch, threads, limit)?;
+    if options.mode == Mode::Infer {
+        return Ok(compiled);
+    }
+    let samples = plan.arena.per_sample as u64 * batch as u64;
+    let most = ((limit - (needed - samples)) / batch as u64) as usize;
+    let compiled = model::compile(loaded, &Options { memory: Memory::Within(most), ..options })?;
+    refuse_too_large(&compiled.executable.plan, batch, threads, limit)?;
+    Ok(compiled)
+}
+
+/// Bytes of a session; an error where they are more than the limit, with the batch that would fit.
+fn refuse_too_large(plan: &Plan, batch: usize, threads: usize, limit: u64) -> Result<u64, Failure> {
+    let needed = |batch| Session::bytes_needed(plan, batch, threads);
+    let all = needed(batch)?;
+    if all <= limit {
+        return Ok(all);
+    }
+    let fits = |batch: &usize| needed(*batch).is_ok_and(|bytes| bytes <= limit);
+    let enough = format!("`--memory {}M`", all.div_ceil(1 << 20));
+    let help = match (1..batch).rev().find(fits) {
+        Some(smaller) => format!("a batch of {smaller} fits: give `--batch {smaller}`, or {enough}"),
+        None => format!("not even a batch of 1 fits: give {enough}, fewer timesteps or smaller layers"),
+    };
+    Err(Error::Memory { needed: all, available: limit, help }.into())
 }
 
 /// What is said of all layers that are not named, and of those that are: the last counts.

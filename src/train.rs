@@ -7,10 +7,12 @@ use crate::resume::{self, Earlier};
 use crate::{output, signals};
 use serde_json::{Value, json};
 use snnc_compiler::front::Kind;
-use snnc_compiler::plan::{Augment, Normalization, Recipe};
-use snnc_compiler::{Mode, Options};
-use snnc_runtime::data::{self, Dataset, Request};
-use snnc_runtime::{Budget, DryRun, Error, Session, Times, TrainOptions, TrainReport, progress};
+use snnc_compiler::plan::{Augment, Normalization, Plan, Recipe};
+use snnc_compiler::{Memory, Mode, Options};
+use snnc_runtime::data::{self, Dataset, Request, Split};
+use snnc_runtime::{
+    Asked, Budget, DryRun, Error, Session, Times, TrainOptions, TrainReport, memory, progress,
+};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -20,7 +22,7 @@ pub fn run(args: &TrainArgs, as_json: bool) -> Result<(), Failure> {
     let stop = signals::stop_flag()?;
     let (args, loaded, earlier) = load(args)?;
     let data = open_data(&loaded, args.data.as_deref())?;
-    let (mut train, mut infer) = sessions(&loaded, &args, data.train.len())?;
+    let (mut train, mut infer, planned) = sessions(&loaded, &args, &data)?;
     let options = options(&args, &loaded, &train, earlier.as_ref());
     if args.dry_run {
         let found = snnc_runtime::dry_run(&mut train, &infer, &data, &options)?;
@@ -28,13 +30,14 @@ pub fn run(args: &TrainArgs, as_json: bool) -> Result<(), Failure> {
     }
     let out = options.out.clone().unwrap_or_default();
     output::note(&format!(
-        "{}: {} parameters; {}: {} + {} samples; {} threads; run in {}",
+        "{}: {} parameters; {}: {} + {} samples; {} threads; {:.0} MiB of memory; run in {}",
         loaded.model.name,
         loaded.model.parameters,
         data.name,
         limit(args.limit).unwrap_or(usize::MAX).min(data.train.len()),
         limit(args.test_limit).unwrap_or(usize::MAX).min(data.test.len()),
         train.threads(),
+        mebibytes(planned.total()),
         out.display()
     ));
     let mut progress = progress::for_run(stop, Duration::from_secs(args.log_seconds.into()));
@@ -119,15 +122,33 @@ pub fn limit(limit: Option<u32>) -> Option<usize> {
     limit.map(|n| n as usize)
 }
 
-/// The sessions that train and evaluate, once it is known that both fit into the memory.
-fn sessions(loaded: &Loaded, args: &TrainArgs, samples: usize) -> Result<(Session, Session), Failure> {
-    let train = model::compile(loaded, &Options::new(Mode::Train))?.executable;
+/// The sessions that train and evaluate, once it is known that both fit into the memory. Where a limit is given, as much
+/// lives on to the backward part as it allows.
+fn sessions(
+    loaded: &Loaded,
+    args: &TrainArgs,
+    data: &Dataset,
+) -> Result<(Session, Session, Budget), Failure> {
+    let mut train = model::compile(loaded, &Options::new(Mode::Train))?.executable;
     let infer = model::compile(loaded, &Options::new(Mode::Infer))?.executable;
-    let samples = limit(args.limit).unwrap_or(usize::MAX).min(samples);
     let recipe = recipe(&train.plan.recipe, args);
-    let (batch, threads) = (recipe.batch.min(samples).max(1), args.threads.count());
-    Budget::refuse_too_large((&train.plan, &infer.plan), &recipe, batch, threads, args.memory)?;
-    Ok((Session::new(train, batch, threads)?, Session::new(infer, batch, threads)?))
+    let fitting = |most: Option<u32>, split: &Split| {
+        recipe.batch.min(limit(most).unwrap_or(usize::MAX)).min(split.len()).max(1)
+    };
+    let batches = (fitting(args.limit, &data.train), fitting(args.test_limit, &data.test));
+    let (threads, data_bytes) = (args.threads.count(), data.bytes());
+    let budget = |train: &Plan| {
+        let asked = Asked { plans: (train, &infer.plan), recipe: &recipe, batches, threads, data_bytes };
+        Budget::refuse_too_large(&asked, args.memory)
+    };
+    let mut planned = budget(&train.plan)?;
+    if let Some(limit) = args.memory {
+        let most = planned.per_sample(&train.plan, batches.0, limit);
+        let options = Options { memory: Memory::Within(most), ..Options::new(Mode::Train) };
+        train = model::compile(loaded, &options)?.executable;
+        planned = budget(&train.plan)?;
+    }
+    Ok((Session::new(train, batches.0, threads)?, Session::new(infer, batches.1, threads)?, planned))
 }
 
 fn options(args: &TrainArgs, loaded: &Loaded, train: &Session, earlier: Option<&Earlier>) -> TrainOptions {
@@ -183,6 +204,7 @@ fn summary(report: &TrainReport, seconds: f64, out: &Path) -> Value {
         "samples": report.last.samples,
         "images_per_second": report.train_images_per_second,
         "peak_bytes": report.train_peak_bytes,
+        "resident_bytes": memory::resident(),
         "firing_rates": report.last.firing_rates,
         "best_accuracy": report.best_accuracy,
         "epochs": report.epochs,
@@ -221,7 +243,8 @@ fn estimate(found: &DryRun, options: &TrainOptions) -> String {
     let rate =
         found.firing_rate.map_or_else(String::new, |rate| format!(", firing rate {:.1} %", rate * 100.0));
     format!(
-        "memory  {:.1} MiB: training {:.1}, test {:.1}, optimiser {:.1}, batches {:.1}; available {available}\n\
+        "memory  {:.1} MiB: training {:.1}, test {:.1}, optimiser {:.1}, batches {:.1}, data {:.1}, process {:.1}; \
+         available {available}\n\
          step    {:.1} ms for {} samples, {:.1} images/s: {}\n\
          time    {} an epoch of {} steps, {} for {} epochs, tests not counted\n\
          loss    {:.4}, norm of the gradients {:.4}{rate}\n",
@@ -230,6 +253,8 @@ fn estimate(found: &DryRun, options: &TrainOptions) -> String {
         mebibytes(memory.test_bytes),
         mebibytes(memory.optimizer_bytes),
         mebibytes(memory.loader_bytes),
+        mebibytes(memory.data_bytes),
+        mebibytes(memory.process_bytes),
         whole * 1e3,
         found.batch,
         found.batch as f64 / whole.max(1e-9),

@@ -22,7 +22,8 @@ fn a_dry_run_tells_memory_and_time_and_writes_nothing() {
         assert!(number(&found[key]) > 0.0, "{key}: {found:#}");
     }
     assert_eq!((&found["steps"], &found["batch"]), (&7.into(), &32.into()));
-    let parts = ["train_bytes", "test_bytes", "optimizer_bytes", "loader_bytes"];
+    let parts =
+        ["train_bytes", "test_bytes", "optimizer_bytes", "loader_bytes", "data_bytes", "process_bytes"];
     let sum: f64 = parts.iter().map(|part| number(&found["memory"][part])).sum();
     assert_eq!(sum, number(&found["peak_bytes"]));
     let text = train(&["--dry-run", "--out", &out]);
@@ -34,11 +35,13 @@ fn a_dry_run_tells_memory_and_time_and_writes_nothing() {
 fn a_run_that_does_not_fit_is_refused_with_what_would() {
     let folder = Folder::new("large");
     let limited = |memory: &str| train(&["--memory", memory, "--out", &folder.file("run"), "--batch", "100"]);
-    let refused = limited("4M");
-    refused.fails(1, &["MiB of memory", "4.0 MiB is available", "help: a batch of "]);
+    let half = train(&["--dry-run", "--batch", "50", "--json"]).json()["peak_bytes"].to_string();
+    let refused = limited(&half);
+    refused.fails(1, &["MiB of memory", "help: a batch of ", "the machine has enough for `--memory "]);
     let batch =
         refused.stderr.split("--batch ").nth(1).and_then(|rest| rest.split('`').next()).expect("a batch");
-    let again = |batch: &str| train(&["--memory", "4M", "--out", &folder.file(batch), "--batch", batch]);
+    let again = |batch: &str| train(&["--memory", &half, "--out", &folder.file(batch), "--batch", batch]);
+    assert!((50..100).contains(&batch.parse::<u32>().expect("a number")), "{batch}");
     again(batch).succeeds();
     let more = (batch.parse::<u32>().expect("a number") + 1).to_string();
     again(&more).fails(1, &["help: a batch of "]);

@@ -3,7 +3,8 @@
 #[path = "support/oracle.rs"]
 mod oracle;
 
-use snnc_compiler::{Form, Forms, Mode, Options, Vectors};
+use snnc_compiler::plan::Recipe;
+use snnc_compiler::{Form, Forms, Memory, Mode, Options, Vectors, compile_graph};
 use snnc_ir::random::{RandomOptions, attention_graph, graph, values};
 use snnc_ir::{AxisName, Graph, InstData, Op, Over};
 use snnc_passes::pipeline;
@@ -73,8 +74,11 @@ fn every_form_of_a_product_is_right() {
 /// Logits and gradients of a network, as bits; its products with spikes have a form.
 fn bits(graph: &Graph, seed: u64, form: Form, threads: usize, vectors: Vectors) -> Vec<u32> {
     let forms = Forms { rest: Some(form), ..Forms::default() };
-    let options = Options { vectors, forms, ..Options::new(graph.mode) };
-    let mut session = oracle::session(graph, &values(graph, seed, 3), (3, threads), &options);
+    bits_with(graph, seed, threads, &Options { vectors, forms, ..Options::new(graph.mode) })
+}
+
+fn bits_with(graph: &Graph, seed: u64, threads: usize, options: &Options) -> Vec<u32> {
+    let mut session = oracle::session(graph, &values(graph, seed, 3), (3, threads), options);
     session.run_forward().expect("forward");
     session.run_backward().expect("backward");
     let mut all = session.logits().expect("logits").to_vec();
@@ -97,6 +101,33 @@ fn neither_vectors_nor_threads_change_a_bit() {
             }
         }
     }
+}
+
+#[test]
+fn what_is_computed_again_does_not_change_a_bit() {
+    let mut levels = BTreeSet::new();
+    for seed in 920..932 {
+        let graph = graph(seed, RandomOptions { blocks: 4, ..options(seed, Mode::Train) });
+        let rest = [None, Some(Form::Walk), Some(Form::Grouped), Some(Form::Dense)][seed as usize % 4];
+        let forms = Forms { rest, ..Forms::default() };
+        let plain =
+            Options { skip: vec!["checkpoint".into()], forms: forms.clone(), ..Options::new(Mode::Train) };
+        let expected = bits_with(&graph, seed, 1, &plain);
+        let taken = |memory| {
+            let options = Options { memory, forms: forms.clone(), ..Options::new(Mode::Train) };
+            assert_eq!(bits_with(&graph, seed, 1, &options), expected, "seed {seed}: {memory:?}");
+            let compiled = compile_graph(graph.clone(), Recipe::default(), &options).expect("it compiles");
+            (compiled.executable.plan.arena.per_sample, compiled.recomputed.len())
+        };
+        let (least, most) = (taken(Memory::Least), taken(Memory::Within(usize::MAX)));
+        assert_eq!(most.1, 0, "seed {seed}");
+        for bytes in [0, (least.0 + most.0) / 2, most.0] {
+            let (taken, sums) = taken(Memory::Within(bytes));
+            assert!(taken <= bytes.max(least.0) && sums <= least.1, "seed {seed}: {bytes}");
+            levels.insert(sums);
+        }
+    }
+    assert!(levels.len() > 2, "{levels:?}");
 }
 
 /// Checks graphs with attention and masks, and that every kind of both was among them.

@@ -22,6 +22,9 @@ const KEY: &str = "snnc";
 /// How the name of a file ends that is not yet complete.
 pub const TEMPORARY: &str = ".tmp";
 
+/// Values that are written at once.
+const CHUNK: usize = 1 << 14;
+
 /// Problems listed in one message.
 const LISTED: usize = 12;
 
@@ -36,25 +39,41 @@ pub struct Tensor {
     pub data: Vec<f32>,
 }
 
+/// A tensor of f32 that is written from where it is.
+#[derive(Clone, Debug)]
+pub struct Part<'a> {
+    /// The name.
+    pub name: String,
+    /// Extents.
+    pub shape: &'a [usize],
+    /// Values.
+    pub data: &'a [f32],
+}
+
 /// Saves a session's parameters, with `extra` tensors of the optimiser and `metadata`.
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::Diverged`] where a parameter is not finite: such a file could not be loaded.
-pub fn save(path: &Path, session: &Session, extra: &[Tensor], metadata: &Value) -> Result<(), Error> {
-    let mut tensors = Vec::new();
+pub fn save<'a>(
+    path: &Path,
+    session: &'a Session,
+    extra: &[Part<'a>],
+    metadata: &Value,
+) -> Result<(), Error> {
+    let mut parts = Vec::new();
     for spec in &session.plan().params {
-        let data = session.param(&spec.name)?.to_vec();
+        let data = session.param(&spec.name)?;
         if data.iter().any(|v| !v.is_finite()) {
             return Err(Error::Diverged(format!(
                 "`{}` is not finite: the checkpoint is not written",
                 spec.name
             )));
         }
-        tensors.push(Tensor { name: spec.name.clone(), shape: spec.shape.clone(), data });
+        parts.push(Part { name: spec.name.clone(), shape: &spec.shape, data });
     }
-    let rename = |t: &Tensor| Tensor { name: format!("{OPTIMIZER}{}", t.name), ..t.clone() };
-    tensors.extend(extra.iter().map(rename));
-    write_tensors(path, &tensors, metadata)
+    let rename = |part: &Part<'a>| Part { name: format!("{OPTIMIZER}{}", part.name), ..part.clone() };
+    parts.extend(extra.iter().map(rename));
+    write_parts(path, parts, metadata)
 }
 
 /// Writes tensors.
@@ -62,16 +81,44 @@ pub fn save(path: &Path, session: &Session, extra: &[Tensor], metadata: &Value) 
 /// # Errors
 /// [`Error::Io`]; [`Error::Internal`] where a shape and its data disagree.
 pub fn write_tensors(path: &Path, tensors: &[Tensor], metadata: &Value) -> Result<(), Error> {
-    let internal = |e| Error::Internal(format!("{}: {e}", path.display()));
-    let bytes = |t: &Tensor| t.data.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
-    let bytes: Vec<Vec<u8>> = tensors.iter().map(bytes).collect();
-    let mut views = Vec::with_capacity(tensors.len());
-    for (tensor, bytes) in tensors.iter().zip(&bytes) {
-        let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes).map_err(internal)?;
-        views.push((tensor.name.as_str(), view));
+    let parts = tensors.iter().map(|t| Part { name: t.name.clone(), shape: &t.shape, data: &t.data });
+    write_parts(path, parts.collect(), metadata)
+}
+
+/// Writes tensors from where they are: a copy of all would be the most that a run takes.
+fn write_parts(path: &Path, mut parts: Vec<Part<'_>>, metadata: &Value) -> Result<(), Error> {
+    if let Some(bad) = parts.iter().find(|part| part.shape.iter().product::<usize>() != part.data.len()) {
+        let (name, shape, found) = (&bad.name, bad.shape, bad.data.len());
+        return Err(Error::Internal(format!("`{name}` of shape {shape:?} has {found} values")));
     }
-    let metadata = HashMap::from([(KEY.to_string(), metadata.to_string())]);
-    write_atomically(path, &safetensors::serialize(views, Some(metadata)).map_err(internal)?)
+    parts.sort_by(|a, b| a.name.cmp(&b.name));
+    let header = header(&parts, metadata);
+    write_streamed(path, &mut |to| {
+        to.write_all(&(header.len() as u64).to_le_bytes())?;
+        to.write_all(header.as_bytes())?;
+        let mut bytes = Vec::with_capacity(CHUNK * 4);
+        for values in parts.iter().flat_map(|part| part.data.chunks(CHUNK)) {
+            bytes.clear();
+            values.iter().for_each(|v| bytes.extend_from_slice(&v.to_le_bytes()));
+            to.write_all(&bytes)?;
+        }
+        Ok(())
+    })
+}
+
+/// The header of a safetensors file: JSON, with spaces to a multiple of 8 bytes.
+fn header(parts: &[Part<'_>], metadata: &Value) -> String {
+    let mut text = format!("{{\"__metadata__\":{}", serde_json::json!({ KEY: metadata.to_string() }));
+    let mut from = 0;
+    for part in parts {
+        let to = from + part.data.len() * 4;
+        let entry = serde_json::json!({"dtype": "F32", "shape": part.shape, "data_offsets": [from, to]});
+        text += &format!(",{}:{entry}", Value::from(part.name.as_str()));
+        from = to;
+    }
+    text.push('}');
+    text.extend(std::iter::repeat_n(' ', text.len().next_multiple_of(8) - text.len()));
+    text
 }
 
 /// Loads parameters into a session; nothing is changed unless all fit. Returns the metadata (null without).
@@ -174,21 +221,29 @@ pub fn read_metadata(path: &Path) -> Result<Value, Error> {
 /// # Errors
 /// [`Error::Io`].
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    write_streamed(path, &mut |to| to.write_all(bytes))
+}
+
+/// As [`write_atomically`], of bytes that come one after the other.
+fn write_streamed(path: &Path, write: &mut Streamed<'_>) -> Result<(), Error> {
     let written = match std::fs::metadata(path) {
         Ok(found) if !found.is_file() => {
-            std::fs::OpenOptions::new().write(true).open(path).and_then(|mut to| to.write_all(bytes))
+            std::fs::OpenOptions::new().write(true).open(path).and_then(|mut to| write(&mut to))
         }
-        Ok(_) => path.canonicalize().and_then(|path| replace(&path, bytes)),
-        Err(_) => replace(path, bytes),
+        Ok(_) => path.canonicalize().and_then(|path| replace(&path, write)),
+        Err(_) => replace(path, write),
     };
     written.map_err(|e| Error::io(path, "write", e))
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+/// Writes the bytes of a file.
+type Streamed<'a> = dyn FnMut(&mut std::fs::File) -> std::io::Result<()> + 'a;
+
+fn replace(path: &Path, write: &mut Streamed<'_>) -> std::io::Result<()> {
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let temporary = path.with_file_name(format!(".{name}.{}{TEMPORARY}", std::process::id()));
     let written = std::fs::File::create(&temporary).and_then(|mut file| {
-        file.write_all(bytes)?;
+        write(&mut file)?;
         file.sync_all()
     });
     // The first error is the one to tell.
@@ -236,7 +291,7 @@ mod tests {
         let (path, again) = (folder.file("a.safetensors"), folder.file("b.safetensors"));
         let (mut from, mut to) = (session(&[("a", 2), ("b", 1)])?, session(&[("a", 2), ("b", 1)])?);
         from.set_param("a", &[1.0, 2.0, 3.0, 4.0])?;
-        let direction = Tensor { name: "a".to_string(), shape: vec![2, 2], data: vec![9.0; 4] };
+        let direction = Part { name: "a".to_string(), shape: &[2, 2], data: &[9.0; 4] };
         let metadata = json!({"epoch": 3, "model": "net"});
         save(&path, &from, std::slice::from_ref(&direction), &metadata)?;
         save(&again, &from, &[direction], &metadata)?;

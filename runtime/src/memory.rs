@@ -13,6 +13,11 @@ pub fn resident() -> Option<u64> {
     kilobytes(&read_to_string("/proc/self/status").ok()?, "VmHWM:")
 }
 
+/// Bytes of memory that the process holds now; `None` where the system does not say.
+pub fn now() -> Option<u64> {
+    kilobytes(&read_to_string("/proc/self/status").ok()?, "VmRSS:")
+}
+
 /// The line `MemAvailable:   123 kB`.
 fn meminfo(text: &str) -> Option<u64> {
     kilobytes(text, "MemAvailable:")

@@ -11,10 +11,12 @@
 mod emit;
 mod encoder;
 pub mod gradcheck;
+mod memory;
 mod recipe;
 mod report;
 
 pub use emit::{Emit, Emitted};
+pub use memory::Memory;
 pub use recipe::of as recipe_of;
 pub use snnc_codegen::Vectors;
 pub use snnc_front as front;
@@ -22,17 +24,17 @@ pub use snnc_ir::Mode;
 pub use snnc_kernel::cost::{Vector, Work, cycles_per_add};
 pub use snnc_kernel::{Form, Forms, Product};
 pub use snnc_passes::PassRecord;
+pub use snnc_passes::checkpoint::Recomputed;
 pub use snnc_plan as plan;
 pub use snnc_plan::{Activities, Activity, FIRING_RATE};
 
 use snnc_codegen::Code;
 use snnc_front::{Diagnostic, Model, SourceMap};
 use snnc_ir::Graph;
-use snnc_kernel::Lowered;
 use snnc_kernel::body::Kernel;
-use snnc_passes::{PipelineError, Settings};
+use snnc_passes::{PipelineError, Settings, checkpoint};
 use snnc_plan::{Executable, Plan, Step};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::time::Instant;
 
@@ -56,6 +58,8 @@ pub struct Options {
     pub forms: Forms,
     /// The vectors of products with spikes: all give the same bits.
     pub vectors: Vectors,
+    /// What training may take for the activations of a sample: what does not fit is computed again, to the same bits.
+    pub memory: Memory,
 }
 
 impl Options {
@@ -70,6 +74,7 @@ impl Options {
             activities: Activities::default(),
             forms: Forms::default(),
             vectors: Vectors::default(),
+            memory: Memory::default(),
         }
     }
 }
@@ -132,6 +137,8 @@ pub struct Compiled {
     pub vector: Vector,
     /// The stages asked for, in the order asked.
     pub emitted: Vec<Emitted>,
+    /// What the backward part computes again.
+    pub recomputed: Vec<Recomputed>,
 }
 
 /// Compiles a checked model. `sources` and `entry` are where it came from (for `Emit::Ast`).
@@ -166,40 +173,105 @@ pub fn compile_graph(
 }
 
 fn finish(
-    mut graph: Graph,
+    graph: Graph,
     (recipe, encoder): (plan::Recipe, Option<plan::Encoder>),
     options: &Options,
     mut shown: emit::Shown<'_>,
     start: Instant,
 ) -> Result<Compiled, CompileError> {
     let internal = |what: String| CompileError::Internal(what);
-    let settings = Settings { skip: options.skip.clone(), verify: options.verify };
-    let passes = snnc_passes::run_pipeline(&mut graph, &settings, &mut |pass, graph| shown.pass(pass, graph))
-        .map_err(|error| match error {
-            PipelineError::UnknownPass(_) | PipelineError::Required(_) => {
-                CompileError::Options(error.to_string())
-            }
-            PipelineError::Broken { .. } => internal(error.to_string()),
-        })?;
-    shown.graph(&graph);
-    let (activities, forms) = (options.activities.clone(), options.forms.clone());
-    let settings = snnc_kernel::Settings { activities, forms, taps: options.taps };
-    let Lowered { mut plan, kernels, products } =
-        snnc_kernel::lower(&graph, recipe, &settings).map_err(|error| internal(error.to_string()))?;
-    snnc_kernel::check_forms(&settings.forms, &products).map_err(CompileError::Options)?;
+    let mut lowered = lower_within(&graph, &recipe, options, &mut shown)?;
+    let plan = &mut lowered.plan;
     if let (Some(encoder), Some(input)) = (encoder, plan.inputs.first_mut()) {
         input.encode(encoder);
     }
+    let Lowered { graph, passes, recomputed, forgone, products, plan, kernels } = lowered;
+    shown.graph(&graph);
     let code = snnc_codegen::compile(&kernels, &shown.codegen(options.vectors))
         .map_err(|error| internal(error.to_string()))?;
     let records = records(&plan, &kernels, &code);
     let seconds = start.elapsed().as_secs_f64();
     shown.back(&plan, &kernels, &code);
-    let built = report::Built { vector: code.vector, products: &products, seconds };
+    let built =
+        report::Built { vector: code.vector, products: &products, seconds, recomputed: &recomputed, forgone };
     shown.report(|| report::text(&graph, &plan, &passes, &records, &built));
     let executable = Executable { plan, functions: code.functions, code: code.keep };
     let (vector, emitted) = (code.vector, shown.finish());
-    Ok(Compiled { executable, seconds, passes, kernels: records, products, vector, emitted })
+    Ok(Compiled { executable, seconds, passes, kernels: records, products, vector, emitted, recomputed })
+}
+
+/// A graph behind its passes, with its plan.
+struct Lowered {
+    graph: Graph,
+    passes: Vec<PassRecord>,
+    /// What the backward part computes again.
+    recomputed: Vec<Recomputed>,
+    /// Sums of spikes that live on instead.
+    forgone: usize,
+    products: Vec<Product>,
+    plan: Plan,
+    kernels: Vec<Kernel>,
+}
+
+/// Computes as little again as the memory allows.
+fn lower_within(
+    graph: &Graph,
+    recipe: &plan::Recipe,
+    options: &Options,
+    shown: &mut emit::Shown<'_>,
+) -> Result<Lowered, CompileError> {
+    let least = lower_with(graph, recipe, options, BTreeSet::new(), shown)?;
+    let sums = least.recomputed.clone();
+    let most = match options.memory {
+        Memory::Least => least.plan.arena.per_sample,
+        Memory::Within(bytes) => bytes.max(least.plan.arena.per_sample),
+    };
+    let mut aim = most;
+    for attempt in 0..memory::ATTEMPTS {
+        let kept = memory::keep(&least.plan, &sums, aim);
+        if kept.is_empty() && attempt == 0 {
+            return Ok(least);
+        }
+        let found = lower_with(graph, recipe, options, kept, shown)?;
+        let taken = found.plan.arena.per_sample;
+        if taken <= most {
+            return Ok(found);
+        }
+        aim = aim.saturating_sub(taken - most);
+    }
+    // What is shown is of the last run.
+    lower_with(graph, recipe, options, BTreeSet::new(), shown)
+}
+
+fn lower_with(
+    graph: &Graph,
+    recipe: &plan::Recipe,
+    options: &Options,
+    kept: BTreeSet<String>,
+    shown: &mut emit::Shown<'_>,
+) -> Result<Lowered, CompileError> {
+    let internal = |what: String| CompileError::Internal(what);
+    let (mut graph, mut recomputed, forgone) = (graph.clone(), Vec::new(), kept.len());
+    let settings = Settings { skip: options.skip.clone(), verify: options.verify, kept };
+    let mut observe = |pass: &'static str, graph: &Graph| {
+        if pass == checkpoint::PASS.name {
+            recomputed = checkpoint::recomputed(graph);
+        }
+        shown.pass(pass, graph);
+    };
+    let passes =
+        snnc_passes::run_pipeline(&mut graph, &settings, &mut observe).map_err(|error| match error {
+            PipelineError::UnknownPass(_) | PipelineError::Required(_) => {
+                CompileError::Options(error.to_string())
+            }
+            PipelineError::Broken { .. } => internal(error.to_string()),
+        })?;
+    let (activities, forms) = (options.activities.clone(), options.forms.clone());
+    let settings = snnc_kernel::Settings { activities, forms, taps: options.taps };
+    let snnc_kernel::Lowered { plan, kernels, products } =
+        snnc_kernel::lower(&graph, recipe.clone(), &settings).map_err(|error| internal(error.to_string()))?;
+    snnc_kernel::check_forms(&settings.forms, &products).map_err(CompileError::Options)?;
+    Ok(Lowered { graph, passes, recomputed, forgone, products, plan, kernels })
 }
 
 /// Whether all layers whose activity is told are layers of neurons, or an input.

@@ -1,6 +1,6 @@
 //! `--emit report`: operations by kind, passes with their time, kernels and memory.
 
-use crate::{KernelRecord, PassRecord, Product, Vector, cycles_per_add};
+use crate::{KernelRecord, PassRecord, Product, Recomputed, Vector, cycles_per_add};
 use snnc_ir::{Attention, AxisName, Graph, Inst, Op, Order};
 use snnc_plan::Plan;
 use std::collections::BTreeMap;
@@ -14,6 +14,10 @@ pub struct Built<'a> {
     pub products: &'a [Product],
     /// Seconds of the whole compilation.
     pub seconds: f64,
+    /// What the backward part computes again.
+    pub recomputed: &'a [Recomputed],
+    /// How many sums of spikes live on instead.
+    pub forgone: usize,
 }
 
 /// The report's text.
@@ -63,6 +67,7 @@ fn write_all(
         writeln!(out, "  {count:5} {mnemonic}")?;
     }
     attentions(out, graph)?;
+    recomputed(out, built)?;
     writeln!(out, "\npasses                      ms   before  after")?;
     for pass in passes {
         let (name, ms) = (pass.name, pass.seconds * 1e3);
@@ -76,6 +81,26 @@ fn write_all(
         writeln!(out, "{}", row.trim_end())?;
     }
     writeln!(out, "\ncompiled in {:.3} s", built.seconds)
+}
+
+/// What is computed again, and the bytes of a sample that need not live until then.
+fn recomputed(out: &mut String, built: &Built<'_>) -> std::fmt::Result {
+    if built.recomputed.is_empty() && built.forgone == 0 {
+        return Ok(());
+    }
+    let kibibytes = |bytes: usize| bytes.div_ceil(1024);
+    let all = kibibytes(built.recomputed.iter().map(|sum| sum.bytes).sum());
+    writeln!(
+        out,
+        "\ncomputed again in the backward part: {} sums, {all} KiB per sample not kept; {} more are kept",
+        built.recomputed.len(),
+        built.forgone
+    )?;
+    for sum in built.recomputed {
+        let mega = sum.work as f64 * 1e-6;
+        writeln!(out, "  {:8} KiB {mega:10.1} M additions at most  {}", kibibytes(sum.bytes), sum.name)?;
+    }
+    Ok(())
 }
 
 /// The form of each product with spikes, beside what was expected of its input and what it should take.

@@ -8,7 +8,7 @@ use snnc_kernel::body::Kernel;
 use snnc_plan::{Buffer, ElemKind, KernelStep, Place, Plan, Recipe, Step};
 
 fn lowered(mut graph: Graph) -> (Plan, Vec<Kernel>) {
-    let settings = snnc_passes::Settings { skip: Vec::new(), verify: true };
+    let settings = snnc_passes::Settings { skip: Vec::new(), verify: true, ..Default::default() };
     snnc_passes::run_pipeline(&mut graph, &settings, &mut |_, _| {}).unwrap_or_else(|e| panic!("{e}"));
     let lowered = snnc_kernel::lower(&graph, Recipe::default(), &snnc_kernel::Settings::default());
     let lowered = lowered.unwrap_or_else(|e| panic!("{e}"));

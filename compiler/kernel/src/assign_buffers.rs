@@ -1,7 +1,8 @@
 //! Places buffers in memory by lifetime: two that are never live together may share bytes.
 //!
 //! Greedy, largest first, each at the lowest free offset. A buffer lives from the first step that touches it
-//! to the last; results and what `prepare` makes live to the end, parameters and inputs throughout.
+//! to the last; results live to the end, parameters and inputs throughout. What `prepare` makes for later steps lives to
+//! the end in inference, where it is made once for many batches; in training it is made anew for each.
 
 use crate::lower::Draft;
 use snnc_plan::{ALIGN, Arena, Buffer, BufferId, Place, Step};
@@ -16,6 +17,8 @@ pub(crate) struct Special {
     pub given: Vec<BufferId>,
     /// Results: live to the end.
     pub results: Vec<BufferId>,
+    /// Whether what `prepare` makes serves more than one batch.
+    pub keeps_prepared: bool,
 }
 
 /// Gives every draft its place.
@@ -51,9 +54,10 @@ fn lifetimes(count: usize, steps: &[Vec<Step>; 3], special: &Special) -> Vec<(us
     let mut live: Vec<Option<(usize, usize)>> = vec![None; count];
     for (at, step) in steps.iter().flatten().enumerate() {
         for id in step.touches() {
-            let until = if at < steps[0].len() { end } else { at };
-            let (from, to) = live[id.index()].unwrap_or((at, until));
-            live[id.index()] = Some((from.min(at), to.max(until)));
+            let (from, _) = live[id.index()].unwrap_or((at, at));
+            // What `prepare` makes for itself is over with it.
+            let kept = special.keeps_prepared && from < steps[0].len() && at >= steps[0].len();
+            live[id.index()] = Some((from, if kept { end } else { at }));
         }
     }
     for id in &special.results {

@@ -11,29 +11,78 @@
 //! bits a timestep, not the 32 of the current that the norm's gradient reads. The operands are bits that the
 //! weight's gradient keeps alive anyway. Costs: one more masked addition a layer.
 //! A norm's result that the gradient of a scale per timestep reads is computed again in the same way.
+//! Values that are named are left alone: who plans the memory knows which may live on without raising its peak.
 //! Needs: masked, after the last cse, which would undo it. Leaves: masked. Stops at: dense products, and
 //! values that the backward pass does not read.
 
-use crate::pass::Pass;
-use snnc_ir::{Graph, Inst, Op, Stage, Value};
-use std::collections::HashMap;
+use crate::pass::{Pass, Run};
+use snnc_ir::{AxisName, Graph, Inst, Op, Stage, Value};
+use std::collections::{BTreeSet, HashMap};
+
+/// What the name of a copy ends with.
+const AGAIN: &str = ".again";
 
 /// The pass.
-pub const PASS: Pass =
-    Pass { name: "checkpoint", needs: Stage::Masked, leaves: Stage::Masked, optional: true, run };
+pub const PASS: Pass = Pass {
+    name: "checkpoint",
+    needs: Stage::Masked,
+    leaves: Stage::Masked,
+    optional: true,
+    run: Run::Except(run),
+};
 
-fn run(graph: &mut Graph) {
+/// A value that the backward part computes again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Recomputed {
+    /// Its name in the forward part.
+    pub name: String,
+    /// The name of its copy.
+    pub copy: String,
+    /// Bytes of a sample.
+    pub bytes: usize,
+    /// Additions of a sample if every spike were set.
+    pub work: u64,
+}
+
+fn run(graph: &mut Graph, kept: &BTreeSet<String>) {
     let Some(loss) = graph.outputs.last().and_then(|&loss| graph.def_inst(loss)) else { return };
     let Some(at) = graph.body.iter().position(|&inst| inst == loss) else { return };
     let backward = graph.body.split_off(at + 1);
-    let kept: Vec<Inst> = graph.body.iter().copied().filter(|&inst| is_cheap(graph, inst)).collect();
-    let cheap = kept.into_iter().map(|inst| (graph.inst(inst).results[0], inst)).collect();
+    let made = graph.body.iter().copied().filter(|&inst| is_cheap(graph, inst));
+    let cheap = made.map(|inst| (graph.inst(inst).results[0], inst));
+    let cheap = cheap.filter(|&(value, _)| !kept.contains(graph.name(value))).collect();
     let mut checkpoint = Checkpoint { cheap, again: HashMap::new() };
     for inst in backward {
         let args = graph.inst(inst).args.clone();
         graph.inst_mut(inst).args = checkpoint.read_again(graph, args);
         graph.body.push(inst);
     }
+}
+
+/// What the pass computes again in a graph that it has run on, in the order of the backward part: no gradient is one of
+/// the operations that it copies.
+pub fn recomputed(graph: &Graph) -> Vec<Recomputed> {
+    let loss = graph.outputs.last().and_then(|&loss| graph.def_inst(loss));
+    let after = graph.body.iter().skip_while(|&&inst| Some(inst) != loss);
+    let copies = after.copied().filter(|&inst| is_cheap(graph, inst));
+    copies.filter_map(|inst| copied(graph, inst)).collect()
+}
+
+fn copied(graph: &Graph, inst: Inst) -> Option<Recomputed> {
+    let data = graph.inst(inst);
+    let (copy, ty) = (graph.name(data.results[0]), graph.ty(data.results[0]));
+    let elements = ty.elements_per_sample();
+    // A product adds a row of its weight for each input of each output.
+    let inputs = match &data.op {
+        Op::Conv2dMaskedAdd(_) | Op::LinearMaskedAdd => {
+            let weight = graph.ty(data.args[1]);
+            weight.elements_per_sample() / weight.extent(AxisName::Co).max(1)
+        }
+        _affine => 1,
+    };
+    let name = copy.strip_suffix(AGAIN)?.to_string();
+    let work = elements as u64 * inputs as u64;
+    Some(Recomputed { name, copy: copy.to_string(), bytes: elements * 4, work })
 }
 
 /// Whether an instruction sums rows where a spike is set, or is an affine map of such sums.
@@ -61,7 +110,7 @@ impl Checkpoint {
         let Some(&maker) = self.cheap.get(&value) else { return value };
         let data = graph.inst(maker).clone();
         let args = self.read_again(graph, data.args);
-        let (name, ty) = (format!("{}.again", graph.name(value)), graph.ty(value).clone());
+        let (name, ty) = (format!("{}{AGAIN}", graph.name(value)), graph.ty(value).clone());
         let copy = graph.push(&name, data.op, &args, ty);
         self.again.insert(value, copy);
         copy

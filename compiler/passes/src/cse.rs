@@ -10,13 +10,18 @@
 //! Gains: work and memory. Every operation is a pure function, so equal operation, operands and types suffice.
 //! Needs and leaves: logical. Stops at: nothing; it never moves an instruction.
 
-use crate::pass::Pass;
+use crate::pass::{Pass, Run};
 use snnc_ir::{Graph, Inst, Op, Stage, Value};
 use std::collections::HashMap;
 
 /// The pass.
-pub const PASS: Pass =
-    Pass { name: "cse", needs: Stage::Logical, leaves: Stage::Logical, optional: true, run };
+pub const PASS: Pass = Pass {
+    name: "cse",
+    needs: Stage::Logical,
+    leaves: Stage::Logical,
+    optional: true,
+    run: Run::Always(run),
+};
 
 fn run(graph: &mut Graph) {
     // Attributes hold floats and do not hash, so the few candidates of one key are compared in full.

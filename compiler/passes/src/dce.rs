@@ -10,16 +10,21 @@
 //! Keeps: outputs, gradients and updates; parameters and inputs stay listed, being the model's interface;
 //! carried values of a scan that stays.
 
-use crate::pass::Pass;
+use crate::pass::{Pass, Run};
 use snnc_ir::{Def, Graph, Inst, Region, Stage, Value};
 
 /// The pass at the logical stage.
-pub const PASS: Pass =
-    Pass { name: "dce", needs: Stage::Logical, leaves: Stage::Logical, optional: true, run };
+pub const PASS: Pass = Pass {
+    name: "dce",
+    needs: Stage::Logical,
+    leaves: Stage::Logical,
+    optional: true,
+    run: Run::Always(run),
+};
 
 /// The same pass at the end of a pipeline.
 pub const PACKED: Pass =
-    Pass { name: "dce", needs: Stage::Packed, leaves: Stage::Packed, optional: true, run };
+    Pass { name: "dce", needs: Stage::Packed, leaves: Stage::Packed, optional: true, run: Run::Always(run) };
 
 fn run(graph: &mut Graph) {
     let mut live = vec![false; graph.value_count()];

@@ -11,12 +11,17 @@
 //! Gains: no pass over the activation; the folds are per weight and done once per model.
 //! Needs and leaves: logical, inference only. Stops at: a product with another use, a norm without a product.
 
-use crate::pass::Pass;
+use crate::pass::{Pass, Run};
 use snnc_ir::{Graph, Inst, Mode, Norm, Op, Stage, Value};
 
 /// The pass.
-pub const PASS: Pass =
-    Pass { name: "fold-norm", needs: Stage::Logical, leaves: Stage::Logical, optional: true, run };
+pub const PASS: Pass = Pass {
+    name: "fold-norm",
+    needs: Stage::Logical,
+    leaves: Stage::Logical,
+    optional: true,
+    run: Run::Always(run),
+};
 
 fn run(graph: &mut Graph) {
     // In training the statistics are those of the batch.

@@ -14,12 +14,17 @@
 //! Stops at: other factors, a reset to another value than 0, a constant current, a learned current or threshold, a
 //! scale with another use.
 
-use crate::pass::Pass;
+use crate::pass::{Pass, Run};
 use snnc_ir::{Attention, Elem, Graph, Inst, Lif, Mode, Op, Reset, Stage};
 
 /// The pass.
-pub const PASS: Pass =
-    Pass { name: "fold-scale", needs: Stage::Logical, leaves: Stage::Logical, optional: true, run };
+pub const PASS: Pass = Pass {
+    name: "fold-scale",
+    needs: Stage::Logical,
+    leaves: Stage::Logical,
+    optional: true,
+    run: Run::Always(run),
+};
 
 fn run(graph: &mut Graph) {
     if graph.mode == Mode::Train {

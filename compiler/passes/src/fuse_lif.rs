@@ -12,12 +12,17 @@
 //! needs more memory than one timestep. What the gradient saves is yielded: window bits or the membrane.
 //! Needs: masked. Leaves: fused. Stops at: `lif.grad`, which stays one operation.
 
-use crate::pass::Pass;
+use crate::pass::{Pass, Run};
 use snnc_ir::{AxisName, Constant, Elem, Graph, Inst, Lif, Op, Region, Save, Stage, Type, Value};
 
 /// The pass.
-pub const PASS: Pass =
-    Pass { name: "fuse-lif", needs: Stage::Masked, leaves: Stage::Fused, optional: false, run };
+pub const PASS: Pass = Pass {
+    name: "fuse-lif",
+    needs: Stage::Masked,
+    leaves: Stage::Fused,
+    optional: false,
+    run: Run::Always(run),
+};
 
 fn run(graph: &mut Graph) {
     for inst in graph.body.clone() {

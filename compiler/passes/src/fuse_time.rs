@@ -15,13 +15,18 @@
 //! Stops at: values with another use, what a product within the scan reads, dense products, pools, and everything
 //! that is not per timestep.
 
-use crate::pass::Pass;
+use crate::pass::{Pass, Run};
 use snnc_ir::{AxisName, Graph, Inst, Op, Region, Stage, Value};
 use std::collections::HashMap;
 
 /// The pass.
-pub const PASS: Pass =
-    Pass { name: "fuse-time", needs: Stage::Fused, leaves: Stage::Fused, optional: true, run };
+pub const PASS: Pass = Pass {
+    name: "fuse-time",
+    needs: Stage::Fused,
+    leaves: Stage::Fused,
+    optional: true,
+    run: Run::Always(run),
+};
 
 /// Products per scan: more accumulators than two would not fit a core's registers and nearest cache.
 const MOST_PRODUCTS: usize = 2;

@@ -12,13 +12,18 @@
 //! timestep alone, and into `bn.stats`, whose `repeat` then counts the timesteps.
 //! Stops at: neurons, reductions over time, and operands that do change in time.
 
-use crate::pass::Pass;
+use crate::pass::{Pass, Run};
 use snnc_ir::{AxisName, Graph, Inst, InstData, Op, Stage, TimeClass, Value};
 use std::collections::HashMap;
 
 /// The pass.
-pub const PASS: Pass =
-    Pass { name: "hoist-static", needs: Stage::Logical, leaves: Stage::Logical, optional: true, run };
+pub const PASS: Pass = Pass {
+    name: "hoist-static",
+    needs: Stage::Logical,
+    leaves: Stage::Logical,
+    optional: true,
+    run: Run::Always(run),
+};
 
 fn run(graph: &mut Graph) {
     let mut hoist = Hoist::default();

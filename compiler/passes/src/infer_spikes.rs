@@ -9,13 +9,18 @@
 //! Gains: a product after a pool or a flatten has a binary operand, and a sum of spikes is known to be a count.
 //! Needs and leaves: logical. Stops at: arithmetic that makes real numbers (norms, scales, means).
 
-use crate::pass::Pass;
+use crate::pass::{Pass, Run};
 use snnc_ir::infer::result_types;
 use snnc_ir::{Graph, Inst, Stage, Type};
 
 /// The pass.
-pub const PASS: Pass =
-    Pass { name: "infer-spikes", needs: Stage::Logical, leaves: Stage::Logical, optional: false, run };
+pub const PASS: Pass = Pass {
+    name: "infer-spikes",
+    needs: Stage::Logical,
+    leaves: Stage::Logical,
+    optional: false,
+    run: Run::Always(run),
+};
 
 fn run(graph: &mut Graph) {
     for inst in graph.body.clone() {

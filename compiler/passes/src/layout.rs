@@ -11,13 +11,18 @@
 //! Needs and leaves: fused. Parameters and inputs keep the types the user sees: a `relayout` follows them.
 //! Gradients of weights keep the parameter's type, for the optimiser. Stops at: values without channels.
 
-use crate::pass::Pass;
+use crate::pass::{Pass, Run};
 use snnc_ir::{Axis, AxisName, Def, Graph, Inst, Op, Stage, Type, Value};
 use std::collections::HashMap;
 
 /// The pass.
-pub const PASS: Pass =
-    Pass { name: "layout", needs: Stage::Fused, leaves: Stage::Fused, optional: false, run };
+pub const PASS: Pass = Pass {
+    name: "layout",
+    needs: Stage::Fused,
+    leaves: Stage::Fused,
+    optional: false,
+    run: Run::Always(run),
+};
 
 /// Output channels in one tile of a masked addition's weight: what the widest vectors keep in registers.
 pub const TILE: usize = 128;

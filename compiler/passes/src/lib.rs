@@ -30,4 +30,4 @@ pub mod simplify;
 pub mod spike_matmul;
 
 pub use manager::{PassRecord, PipelineError, Settings, run_pipeline};
-pub use pass::Pass;
+pub use pass::{Pass, Run};

@@ -8,6 +8,7 @@ use crate::pass::Pass;
 use crate::pipeline;
 use snnc_ir::Graph;
 use snnc_ir::verify::{self, verify};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Instant;
 
@@ -18,6 +19,8 @@ pub struct Settings {
     pub skip: Vec<String>,
     /// Whether the graph is verified before the first pass and after each, as debug builds always do.
     pub verify: bool,
+    /// Names of values that `checkpoint` leaves alone: they live until the backward part reads them.
+    pub kept: BTreeSet<String>,
 }
 
 /// What one pass did.
@@ -83,7 +86,7 @@ pub fn run_pipeline(
             graph.stage = pass.leaves;
             continue;
         }
-        records.push(timed(pass, graph));
+        records.push(timed(pass, graph, &settings.kept));
         check(graph, checks, Some(pass.name))?;
         observe(pass.name, graph);
     }
@@ -108,10 +111,10 @@ fn check(graph: &Graph, checks: bool, pass: Option<&'static str>) -> Result<(), 
     verify(graph).map_err(|errors| PipelineError::Broken { pass, errors })
 }
 
-fn timed(pass: &Pass, graph: &mut Graph) -> PassRecord {
+fn timed(pass: &Pass, graph: &mut Graph, kept: &BTreeSet<String>) -> PassRecord {
     let insts_before = graph.all_insts().len();
     let start = Instant::now();
-    pass.apply(graph);
+    pass.apply_except(graph, kept);
     let seconds = start.elapsed().as_secs_f64();
     PassRecord { name: pass.name, seconds, insts_before, insts_after: graph.all_insts().len() }
 }

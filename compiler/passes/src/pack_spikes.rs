@@ -11,13 +11,18 @@
 //! feature map, which moves channels between words.
 //! Stops at: counts and real values.
 
-use crate::pass::Pass;
+use crate::pass::{Pass, Run};
 use snnc_ir::{AxisName, Def, Elem, Graph, Inst, Op, Stage, Type, Value};
 use std::collections::HashMap;
 
 /// The pass.
-pub const PASS: Pass =
-    Pass { name: "pack-spikes", needs: Stage::Fused, leaves: Stage::Packed, optional: false, run };
+pub const PASS: Pass = Pass {
+    name: "pack-spikes",
+    needs: Stage::Fused,
+    leaves: Stage::Packed,
+    optional: false,
+    run: Run::Always(run),
+};
 
 fn run(graph: &mut Graph) {
     for value in (0..graph.value_count()).map(|n| Value(n as u32)) {

@@ -10,7 +10,7 @@
 //! Needs and leaves: logical, before autodiff, so that the gradient takes the order of its forward pass.
 //! Stops at: an order that the model asks for.
 
-use crate::pass::Pass;
+use crate::pass::{Pass, Run};
 use snnc_ir::{Attention, AxisName, Graph, Inst, Op, Order, Stage};
 
 /// The pass.
@@ -19,7 +19,7 @@ pub const PASS: Pass = Pass {
     needs: Stage::Logical,
     leaves: Stage::Logical,
     optional: true,
-    run,
+    run: Run::Always(run),
 };
 
 fn run(graph: &mut Graph) {

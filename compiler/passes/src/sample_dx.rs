@@ -14,13 +14,18 @@
 //! come to neurons of one window. Stops at: other readers, as a pool or a norm, surrogates without a window bit, and
 //! gradients that are results.
 
-use crate::pass::Pass;
+use crate::pass::{Pass, Run};
 use snnc_ir::{Graph, Inst, Op, Save, Stage, Value};
 use std::collections::HashMap;
 
 /// The pass.
-pub const PASS: Pass =
-    Pass { name: "sample-dx", needs: Stage::Masked, leaves: Stage::Masked, optional: true, run };
+pub const PASS: Pass = Pass {
+    name: "sample-dx",
+    needs: Stage::Masked,
+    leaves: Stage::Masked,
+    optional: true,
+    run: Run::Always(run),
+};
 
 fn run(graph: &mut Graph) {
     let windows = windows(graph);

@@ -11,13 +11,18 @@
 //! Gains: less work, and fewer operations between those that fuse. Needs and leaves: logical.
 //! Stops at: whatever would change a value's last bit or the type that users see.
 
-use crate::pass::Pass;
+use crate::pass::{Pass, Run};
 use snnc_ir::{AxisName, Graph, Inst, InstData, Op, Pool, Stage, Value};
 use std::collections::HashMap;
 
 /// The pass.
-pub const PASS: Pass =
-    Pass { name: "simplify", needs: Stage::Logical, leaves: Stage::Logical, optional: true, run };
+pub const PASS: Pass = Pass {
+    name: "simplify",
+    needs: Stage::Logical,
+    leaves: Stage::Logical,
+    optional: true,
+    run: Run::Always(run),
+};
 
 fn run(graph: &mut Graph) {
     let mut replaced: HashMap<Value, Value> = HashMap::new();

@@ -12,12 +12,17 @@
 //! Needs: logical. Leaves: masked. Stops at: operands that are counts or real, and gradients of inputs, whose
 //! operands are real.
 
-use crate::pass::Pass;
+use crate::pass::{Pass, Run};
 use snnc_ir::{Graph, Op, Stage};
 
 /// The pass.
-pub const PASS: Pass =
-    Pass { name: "spike-matmul", needs: Stage::Logical, leaves: Stage::Masked, optional: true, run };
+pub const PASS: Pass = Pass {
+    name: "spike-matmul",
+    needs: Stage::Logical,
+    leaves: Stage::Masked,
+    optional: true,
+    run: Run::Always(run),
+};
 
 fn run(graph: &mut Graph) {
     for inst in graph.body.clone() {

@@ -6,7 +6,7 @@ use snnc_ir::verify::verify;
 use snnc_ir::{Graph, Stage};
 use snnc_passes::pipeline::{INFER, TRAIN};
 use snnc_passes::{Pass, Settings, run_pipeline};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 fn folder(name: &str) -> PathBuf {
@@ -30,6 +30,13 @@ fn read(case: &Path) -> Graph {
     graph
 }
 
+/// What the line `; keep NAME …` of a case names.
+fn kept(case: &Path) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(case).expect("the case can be read");
+    let named = text.lines().filter_map(|line| line.strip_prefix("; keep "));
+    named.flat_map(str::split_whitespace).map(str::to_string).collect()
+}
+
 /// `conv2d 2 -> 0, scan 0 -> 1`: operations whose number changed, of all scans' bodies too.
 fn changes(before: &Graph, after: &Graph) -> String {
     let count = |graph: &Graph| {
@@ -40,7 +47,7 @@ fn changes(before: &Graph, after: &Graph) -> String {
         counts
     };
     let (old, new) = (count(before), count(after));
-    let names: std::collections::BTreeSet<_> = old.keys().chain(new.keys()).copied().collect();
+    let names: BTreeSet<_> = old.keys().chain(new.keys()).copied().collect();
     let number = |counts: &BTreeMap<&'static str, usize>, name: &str| counts.get(name).copied().unwrap_or(0);
     let changed = names.into_iter().filter(|name| number(&old, name) != number(&new, name));
     let rows: Vec<String> =
@@ -76,7 +83,7 @@ fn check(name: &str) {
     for case in cases {
         let before = read(&case);
         let mut after = before.clone();
-        pass(name, before.stage).apply(&mut after);
+        pass(name, before.stage).apply_except(&mut after, &kept(&case));
         verify(&after).unwrap_or_else(|errors| panic!("{}:\n{errors}\n{}", case.display(), print(&after)));
         compare(&case, &before, &after);
     }

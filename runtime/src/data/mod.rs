@@ -60,6 +60,11 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// Bytes of memory that it takes.
+    pub fn bytes(&self) -> u64 {
+        self.train.bytes() + self.test.bytes()
+    }
+
     /// The same samples without normalisation, bytes from 0 to 1, as encoders take them.
     pub fn unnormalised(mut self) -> Dataset {
         self.train.unnormalise();

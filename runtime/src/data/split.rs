@@ -31,6 +31,16 @@ impl Split {
         self.labels.len()
     }
 
+    /// Bytes of memory that it takes; what is read from files when it is asked for takes none.
+    pub fn bytes(&self) -> u64 {
+        let samples = match &self.source {
+            Source::Bytes(bytes) => bytes.len(),
+            Source::Floats(values) => values.len() * 4,
+            Source::Images(_) | Source::Events(_) => 0,
+        };
+        (samples + self.labels.len() * 4) as u64
+    }
+
     /// Whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()

@@ -311,12 +311,13 @@ impl Session {
         Ok(())
     }
 
-    /// Runs from input to logits (and loss), after the parameters' own steps where those have changed.
+    /// Runs from input to logits (and loss), after the parameters' own steps: in training each time, since what they
+    /// make does not outlive a step there, in inference where the parameters have changed.
     ///
     /// # Errors
     /// [`Error::Internal`] for a broken plan.
     pub fn run_forward(&mut self) -> Result<(), Error> {
-        if !self.prepared {
+        if !self.prepared || self.exe.plan.mode == PlanMode::Train {
             self.run(Phase::Prepare)?;
             self.prepared = true;
         }

@@ -15,7 +15,10 @@ use std::time::Instant;
 /// A batch that took less is run once more: the first touches the memory.
 const QUICK: f64 = 10.0;
 
-/// Bytes of a run, by what takes them. The data set itself is not among them.
+/// What the process takes beside the run: its code, and what the compiler leaves. Measured on ResNet-19, 64-bit Linux.
+const PROCESS_BYTES: u64 = 20 << 20;
+
+/// Bytes of a run, by what takes them: what the process holds at most, from the first step to the last checkpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Budget {
     /// The training session: parameters, gradients, activations.
@@ -26,59 +29,91 @@ pub struct Budget {
     pub optimizer_bytes: u64,
     /// Batches that are read ahead.
     pub loader_bytes: u64,
+    /// The data set, as far as it is held in memory.
+    pub data_bytes: u64,
+    /// Code and compiler.
+    pub process_bytes: u64,
+}
+
+/// What a budget is made for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The plans for training and for inference.
+    pub plans: (&'a Plan, &'a Plan),
+    /// How it is trained.
+    pub recipe: &'a Recipe,
+    /// The largest batches of both.
+    pub batches: (usize, usize),
+    /// Threads that compute.
+    pub threads: usize,
+    /// Bytes of the data set in memory.
+    pub data_bytes: u64,
 }
 
 impl Budget {
-    /// Of the plans for training and for inference, with these largest batches.
+    /// Of a run.
     ///
     /// # Errors
     /// [`Error::Internal`] where a number overflows.
-    pub fn of(
-        (train, infer): (&Plan, &Plan),
-        recipe: &Recipe,
-        batches: (usize, usize),
-        threads: usize,
-    ) -> Result<Budget, Error> {
+    pub fn of(asked: &Asked<'_>) -> Result<Budget, Error> {
+        let Asked { plans: (train, infer), recipe, batches, threads, data_bytes } = *asked;
         let parameters = train.parameters();
         let averages = if recipe.ema.is_some() { parameters * 4 } else { 0 };
         let input = train.inputs.first().map_or(0, InputSpec::sample_len);
         Ok(Budget {
             train_bytes: Session::bytes_needed(train, batches.0, threads)?,
-            test_bytes: Session::bytes_needed(infer, batches.1, threads)?,
+            test_bytes: Session::bytes_needed(infer, batches.1, threads)? + watched(infer),
             optimizer_bytes: Rule::bytes(recipe.optimizer, parameters) + averages,
             loader_bytes: loader::bytes(batches.0.max(batches.1), input, threads, train.mixes()),
+            data_bytes,
+            process_bytes: PROCESS_BYTES,
         })
     }
 
     /// All of it.
     pub fn total(&self) -> u64 {
-        self.train_bytes + self.test_bytes + self.optimizer_bytes + self.loader_bytes
+        let sessions = self.train_bytes + self.test_bytes + self.optimizer_bytes;
+        sessions + self.loader_bytes + self.data_bytes + self.process_bytes
     }
 
     /// Refuses a run that takes more than the machine has, or than `limit`, with what would fit.
     ///
     /// # Errors
     /// [`Error::Memory`]; [`Error::Internal`] where a number overflows.
-    pub fn refuse_too_large(
-        plans: (&Plan, &Plan),
-        recipe: &Recipe,
-        batch: usize,
-        threads: usize,
-        limit: Option<u64>,
-    ) -> Result<Budget, Error> {
-        let of = |batch| Budget::of(plans, recipe, (batch, batch), threads);
-        let budget = of(batch)?;
-        let available = [memory::available(), limit].into_iter().flatten().min().unwrap_or(u64::MAX);
+    pub fn refuse_too_large(asked: &Asked<'_>, limit: Option<u64>) -> Result<Budget, Error> {
+        let of = |batch| {
+            let batches = (batch, asked.batches.1.min(batch));
+            Budget::of(&Asked { batches, ..*asked })
+        };
+        let (batch, budget) = (asked.batches.0, Budget::of(asked)?);
+        // What the process holds already is not asked of the machine again.
+        let machine = memory::available().map(|left| left + memory::now().unwrap_or(0));
+        let available = [machine, limit].into_iter().flatten().min().unwrap_or(u64::MAX);
         if budget.total() <= available {
             return Ok(budget);
         }
         let fits = |batch: &usize| of(*batch).is_ok_and(|budget| budget.total() <= available);
-        let help = match (1..batch).rev().find(fits) {
+        let mut help = match (1..batch).rev().find(fits) {
             Some(smaller) => format!("a batch of {smaller} fits: give `--batch {smaller}`"),
-            None => fewer_timesteps(plans.0.timesteps, of(1)?.total(), of(0)?.total(), available),
+            None => fewer_timesteps(asked.plans.0.timesteps, of(1)?.total(), of(0)?.total(), available),
         };
+        if machine.is_none_or(|machine| budget.total() <= machine) {
+            help += &format!("; the machine has enough for `--memory {}M`", budget.total().div_ceil(1 << 20));
+        }
         Err(Error::Memory { needed: budget.total(), available, help })
     }
+
+    /// Bytes that a sample of the training session's arena may take where all may take `limit`.
+    pub fn per_sample(&self, plan: &Plan, batch: usize, limit: u64) -> usize {
+        let samples = plan.arena.per_sample as u64 * batch as u64;
+        let others = self.total() - samples;
+        (limit.saturating_sub(others) / batch.max(1) as u64) as usize
+    }
+}
+
+/// What counts the spikes of single neurons in an evaluation.
+fn watched(plan: &Plan) -> u64 {
+    plan.probes.iter().map(|probe| probe.words as u64 * 64 * 4).sum()
 }
 
 /// What helps where not even one sample fits: what a sample takes is about proportional to the timesteps.
@@ -132,12 +167,7 @@ pub fn dry_run(
 ) -> Result<DryRun, Error> {
     check(train, infer, data, options)?;
     let recipe = &options.recipe;
-    let memory = Budget::of(
-        (train.plan(), infer.plan()),
-        recipe,
-        (train.max_batch(), infer.max_batch()),
-        train.threads(),
-    )?;
+    let memory = super::budget(train, infer, data, recipe)?;
     train.set_draws(Draws::training(options.seed, 0));
     initialise(train, options.seed)?;
     let mut seconds = step(train, data, options)?;

@@ -15,7 +15,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use estimate::{Budget, DryRun, dry_run};
+pub use estimate::{Asked, Budget, DryRun, dry_run};
 pub use folder::read_records;
 pub use options::{TrainOptions, TrainReport};
 
@@ -33,7 +33,7 @@ use crate::{Error, Session, memory};
 use folder::RunFolder;
 use options::check;
 use serde_json::json;
-use snnc_plan::Plan;
+use snnc_plan::Recipe;
 use state::State;
 use std::time::Instant;
 
@@ -313,10 +313,19 @@ impl Run<'_> {
     }
 
     fn budget(&self) -> Result<Budget, Error> {
-        let plans: (&Plan, &Plan) = (self.train.plan(), self.infer.plan());
-        let batches = (self.train.max_batch(), self.infer.max_batch());
-        Budget::of(plans, &self.options.recipe, batches, self.train.threads())
+        budget(self.train, self.infer, self.data, &self.options.recipe)
     }
+}
+
+/// What a run with these sessions takes.
+fn budget(train: &Session, infer: &Session, data: &Dataset, recipe: &Recipe) -> Result<Budget, Error> {
+    Budget::of(&Asked {
+        plans: (train.plan(), infer.plan()),
+        recipe,
+        batches: (train.max_batch(), infer.max_batch()),
+        threads: train.threads(),
+        data_bytes: data.bytes(),
+    })
 }
 
 fn training_seconds(record: &EpochRecord) -> f64 {

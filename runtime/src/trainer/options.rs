@@ -78,7 +78,7 @@ pub struct TrainReport {
     pub epochs: usize,
     /// The best test accuracy of an epoch, 0 to 1.
     pub best_accuracy: f64,
-    /// Bytes of both sessions, the optimiser and batches read ahead, at most.
+    /// Bytes that the process takes at most, as planned: [`super::Budget`].
     pub train_peak_bytes: u64,
     /// Training samples per second over the epochs of this call, evaluation excluded.
     pub train_images_per_second: f64,

@@ -10,7 +10,7 @@
 //! write equal bytes.
 
 use super::{Run, RunFolder, TrainOptions};
-use crate::checkpoint::{self, Tensor};
+use crate::checkpoint::{self, Part};
 use crate::data::{Dataset, Split};
 use crate::health::Health;
 use crate::metrics::{EpochRecord, Tally};
@@ -18,7 +18,6 @@ use crate::optim::{Average, Rule};
 use crate::{Error, Session, initialise};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use snnc_plan::ParamSpec;
 use std::path::Path;
 use std::time::Instant;
 
@@ -198,17 +197,16 @@ impl<'a> Run<'a> {
     }
 
     /// What a run needs beside its parameters to go on: the optimiser's tensors and the averages.
-    fn states(&self) -> Vec<Tensor> {
+    fn states(&self) -> Vec<Part<'_>> {
         let mut states = Vec::new();
-        let mut add = |spec: &ParamSpec, suffix: &str, data: &[f32]| {
-            let name = format!("{}{suffix}", spec.name);
-            states.push(Tensor { name, shape: spec.shape.clone(), data: data.to_vec() });
-        };
         for (index, spec) in self.train.plan().params.iter().enumerate() {
+            let mut add = |suffix: &str, data| {
+                states.push(Part { name: format!("{}{suffix}", spec.name), shape: &spec.shape, data });
+            };
             let kept = self.rule.state(index).unwrap_or_default();
-            kept.into_iter().zip(self.rule.kept()).for_each(|(data, suffix)| add(spec, suffix, data));
+            kept.into_iter().zip(self.rule.kept()).for_each(|(data, suffix)| add(suffix, data));
             if let Some(data) = self.average.as_ref().and_then(|average| average.get(index)) {
-                add(spec, AVERAGE, data);
+                add(AVERAGE, data);
             }
         }
         states

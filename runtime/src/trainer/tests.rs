@@ -243,7 +243,9 @@ fn a_long_epoch_is_saved_on_the_way() -> Result<(), Error> {
 fn what_a_run_takes_is_known_before_it_begins() -> Result<(), Error> {
     let (mut pair, recipe) = (pair(1)?, options(2).recipe);
     let plans = (linear_model().train.plan, linear_model().infer.plan);
-    let budget = |limit| Budget::refuse_too_large((&plans.0, &plans.1), &recipe, BATCH, 1, limit);
+    let plans = (&plans.0, &plans.1);
+    let asked = Asked { plans, recipe: &recipe, batches: (BATCH, BATCH), threads: 1, data_bytes: 1000 };
+    let budget = |limit| Budget::refuse_too_large(&asked, limit);
     let whole = budget(None)?;
     let message = |limit| budget(Some(limit)).map_or_else(|e| e.to_string(), |_| String::new());
     assert!(message(whole.total() - 1).contains("a batch of 63 fits: give `--batch 63`"));

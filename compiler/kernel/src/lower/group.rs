@@ -107,10 +107,14 @@ fn lower(lowering: &mut Lowering<'_>, inst: Inst, group: &Group) -> Result<(), L
             }
         }
     }
+    let mut stores = Vec::new();
+    if graph.inst(inst).region.is_none() && products.is_empty() {
+        // Before the operands get their slots: one of them may be what is written.
+        stores.push((group.stores[0].0, draw.write_over(lowering, inst, &graph.inst(inst).args)?));
+    }
     let mut views = read_views(lowering, &mut draw, group)?;
     views.extend(dense);
-    let mut stores = Vec::new();
-    for &(inner, outer) in &group.stores {
+    for &(inner, outer) in &group.stores[stores.len()..] {
         stores.push((inner, draw.write_view(lowering, outer)?));
     }
     let shape = stores[0].1.shape;

@@ -18,6 +18,7 @@ mod expected;
 mod grad_input;
 mod grad_weight;
 mod group;
+mod in_place;
 mod linear;
 mod loss;
 mod mask;
@@ -97,7 +98,7 @@ pub fn lower(graph: &Graph, recipe: Recipe, settings: &Settings) -> Result<Lower
     if graph.stage != Stage::Packed {
         return Err(LowerError(format!("the graph is at stage {:?}, not Packed", graph.stage)));
     }
-    let mut lowering = Lowering::new(graph, choice::choose(graph, settings)?);
+    let mut lowering = Lowering::new(graph, choice::choose(graph, settings)?, settings.taps);
     for &value in graph.params.iter().chain(&graph.inputs) {
         lowering.add_value(value)?;
     }
@@ -122,6 +123,8 @@ pub(crate) struct Lowering<'g> {
     steps: [Vec<Step>; 3],
     section: usize,
     probes: Vec<Probe>,
+    /// When values are read for the last time.
+    uses: in_place::Uses,
     /// How products with spikes are done.
     pub choices: Choices,
 }
@@ -131,7 +134,7 @@ const FORWARD: usize = 1;
 const BACKWARD: usize = 2;
 
 impl<'g> Lowering<'g> {
-    fn new(graph: &'g Graph, choices: Choices) -> Lowering<'g> {
+    fn new(graph: &'g Graph, choices: Choices, taps: bool) -> Lowering<'g> {
         Lowering {
             graph,
             drafts: Vec::new(),
@@ -141,6 +144,7 @@ impl<'g> Lowering<'g> {
             steps: [Vec::new(), Vec::new(), Vec::new()],
             section: PREPARE,
             probes: Vec::new(),
+            uses: in_place::Uses::of(graph, taps),
             choices,
         }
     }
@@ -335,6 +339,7 @@ impl<'g> Lowering<'g> {
         let special = Special {
             given: params.iter().map(|spec| spec.buffer).chain(inputs.iter().map(|i| i.buffer)).collect(),
             results,
+            keeps_prepared: graph.mode == Mode::Infer,
         };
         let drafts = std::mem::take(&mut self.drafts);
         let (buffers, arena) = assign(&drafts, &self.steps, &special);
@@ -462,6 +467,27 @@ impl Draw {
         let shape = Shape::of_any(lowering.graph.ty(value))?;
         let elem = if shape.bits { SlotElem::Bits } else { SlotElem::F32 };
         Ok(View { slot: self.read(lowering.buffer(value)?, elem), shape })
+    }
+
+    /// A view to write the result of an element-wise instruction: in the place of the first of these operands that
+    /// nobody reads later, which is then also read through it, or in a buffer of its own.
+    pub fn write_over(
+        &mut self,
+        lowering: &mut Lowering<'_>,
+        inst: Inst,
+        operands: &[Value],
+    ) -> Result<View, LowerError> {
+        let value = lowering.graph.inst(inst).results[0];
+        let Some(&operand) = operands.iter().find(|&&operand| lowering.may_overwrite(inst, operand)) else {
+            return self.write_view(lowering, value);
+        };
+        lowering.alias(value, operand)?;
+        let view = View {
+            slot: self.write(lowering.buffer(operand)?, SlotElem::F32),
+            shape: Shape::of_any(lowering.graph.ty(value))?,
+        };
+        self.reads.insert(lowering.buffer(operand)?, view.slot);
+        Ok(view)
     }
 
     /// A view to write an activation, which gets its buffer here.

@@ -32,6 +32,7 @@ pub fn grad(lowering: &mut Lowering<'_>, inst: Inst, lif: &Lif) -> Result<(), Lo
     let data = lowering.graph.inst(inst);
     let name = lowering.inst_name(inst);
     let mut draw = Draw::new();
+    let dx = draw.write_over(lowering, inst, &data.args[..1])?;
     let ds = draw.read_view(lowering, data.args[0])?;
     let saved = match lif.save {
         Save::Window => {
@@ -46,7 +47,6 @@ pub fn grad(lowering: &mut Lowering<'_>, inst: Inst, lif: &Lif) -> Result<(), Lo
     for (&constant, &value) in constants.iter().zip(&data.args[data.args.len() - constants.len()..]) {
         given.push((constant, draw.read_view(lowering, value)?));
     }
-    let dx = draw.write_view(lowering, data.results[0])?;
     let shape = dx.shape;
     let chunk = (CHUNK / (shape.steps() * shape.channels).max(1)).clamp(1, shape.positions());
     let chunks = shape.positions().div_ceil(chunk);

@@ -19,13 +19,18 @@
 
 mod rules;
 
-use crate::pass::Pass;
+use crate::pass::{Pass, Run};
 use snnc_ir::{Def, Graph, Inst, InstData, Mode, Op, Stage, Type, Value};
 use std::collections::HashMap;
 
 /// The pass.
-pub const PASS: Pass =
-    Pass { name: "autodiff", needs: Stage::Logical, leaves: Stage::Logical, optional: false, run };
+pub const PASS: Pass = Pass {
+    name: "autodiff",
+    needs: Stage::Logical,
+    leaves: Stage::Logical,
+    optional: false,
+    run: Run::Always(run),
+};
 
 fn run(graph: &mut Graph) {
     if graph.mode == Mode::Infer {

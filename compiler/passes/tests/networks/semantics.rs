@@ -109,7 +109,7 @@ fn optional_passes_can_be_skipped() {
             for &name in &names {
                 let (mut graph, env) = network(seed, mode);
                 let before = results(&graph, &env);
-                let settings = Settings { skip: vec![name.to_string()], verify: true };
+                let settings = Settings { skip: vec![name.to_string()], verify: true, ..Default::default() };
                 let records = run_pipeline(&mut graph, &settings, &mut |pass, _| assert_ne!(pass, name));
                 records.unwrap_or_else(|error| panic!("seed {seed} without `{name}`: {error}"));
                 assert_same(&before, &results(&graph, &env), name, seed);
@@ -122,7 +122,7 @@ fn optional_passes_can_be_skipped() {
 fn skips_are_checked() {
     let skip = |name: &str| {
         let (mut graph, _) = network(1, Mode::Infer);
-        let settings = Settings { skip: vec![name.to_string()], verify: false };
+        let settings = Settings { skip: vec![name.to_string()], verify: false, ..Default::default() };
         run_pipeline(&mut graph, &settings, &mut |_, _| {}).err().map(|error| error.to_string())
     };
     assert_eq!(skip("fuse-tim").as_deref(), Some("there is no pass `fuse-tim`"));

@@ -1,0 +1,53 @@
+//! How much the backward part computes again: as little as fits into the memory.
+//!
+//! ```text
+//! all sums of spikes computed again    ->  plan, its lifetimes      ; the least memory
+//! sums that may live on within it      ->  plan once more           ; the same memory, or what was allowed, and less work
+//! ```
+//!
+//! A sum that lives from the forward to the backward part takes its bytes at all steps between. Those are taken first whose
+//! second computation costs most for their bytes, as long as no step has more than is allowed; the plan has the last
+//! word. Invariant: the choice changes no bit of a result.
+
+use snnc_passes::checkpoint::Recomputed;
+use snnc_plan::{Place, Plan};
+use std::collections::BTreeSet;
+
+/// What training may take for the activations of a sample.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Memory {
+    /// No more than it needs.
+    #[default]
+    Least,
+    /// So many bytes, or what it needs where that is more.
+    Within(usize),
+}
+
+/// Attempts to find what fits: lifetimes do not tell what is lost between buffers of unequal sizes.
+pub const ATTEMPTS: usize = 4;
+
+/// Sums that need not be computed again, in a plan that computes all of `sums` again, where a sample may take `most` bytes.
+pub fn keep(plan: &Plan, sums: &[Recomputed], most: usize) -> BTreeSet<String> {
+    let mut used = vec![0; plan.steps().count()];
+    for buffer in plan.buffers.iter().filter(|buffer| matches!(buffer.place, Place::PerSample(_))) {
+        used[buffer.live.0..=buffer.live.1].iter_mut().for_each(|bytes| *bytes += buffer.bytes);
+    }
+    let mut order: Vec<&Recomputed> = sums.iter().collect();
+    // A product of integers compares quotients exactly; equal ones in the order of the backward part.
+    order.sort_by(|a, b| (u128::from(b.work) * a.bytes as u128).cmp(&(u128::from(a.work) * b.bytes as u128)));
+    let mut kept = BTreeSet::new();
+    for sum in order {
+        let life =
+            |name: &str| plan.buffers.iter().find(|buffer| buffer.name == name).map(|buffer| buffer.live);
+        // One that is part of another step has no buffer yet: then it takes one from some step of the forward part on.
+        let from = life(&sum.name).map_or(plan.prepare.len(), |(_, last)| last + 1);
+        let Some(between) = life(&sum.copy).and_then(|(again, _)| used.get_mut(from..again)) else {
+            continue;
+        };
+        if between.iter().all(|bytes| bytes + sum.bytes <= most) {
+            between.iter_mut().for_each(|bytes| *bytes += sum.bytes);
+            kept.insert(sum.name.clone());
+        }
+    }
+    kept
+}
