@@ -1,9 +1,9 @@
 //! The command line.
 
+use crate::products::{ProductArgs, firing_rate};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use snnc_compiler::{Emit, Form};
+use snnc_compiler::Emit;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 /// A compiler and trainer for spiking neural networks.
 #[derive(Parser, Debug)]
@@ -173,14 +173,8 @@ pub struct CompileArgs {
     /// Check the tensor IR after every pass.
     #[arg(long)]
     pub verify: bool,
-    /// The share of neurons that is expected to fire at a timestep, of a layer of neurons or of all others: products with
-    /// spikes are chosen and laid out for it; 0.15 where it is not given.
-    #[arg(long, value_delimiter = ',', value_name = "[LAYER=]RATE,…", value_parser = of_layer(firing_rate))]
-    #[arg(allow_negative_numbers = true)]
-    pub firing_rate: Vec<OfLayer<f64>>,
-    /// How products with spikes are done, that of a layer or all others: walk, grouped, dense; the cheapest where it is not given.
-    #[arg(long, value_delimiter = ',', value_name = "[LAYER=]FORM,…", value_parser = of_layer(Form::from_str))]
-    pub form: Vec<OfLayer<Form>>,
+    #[command(flatten)]
+    pub products: ProductArgs,
     /// Use no more memory than this for a batch, as 800M or 4G: in training as much lives on to the backward part as
     /// it allows, and the rest is computed again. Without it as much is computed again as lowers the memory.
     #[arg(long, value_name = "SIZE", value_parser = size)]
@@ -215,6 +209,8 @@ pub struct TrainArgs {
     /// Decides the first weights, the order of the samples and their augmentation; 0 where it is not given.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    #[command(flatten)]
+    pub products: ProductArgs,
     #[command(flatten)]
     pub threads: ThreadArgs,
     /// The directory of the run, which must not hold one yet; `runs/<name>` with a number where it is not given.
@@ -366,36 +362,6 @@ pub struct EnergyArgs {
     /// What `energy --json` wrote for another network: show the difference.
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
-}
-
-/// What is said of a layer, or of all that are not named.
-#[derive(Clone, Debug)]
-pub struct OfLayer<T> {
-    /// The layer's path.
-    pub layer: Option<String>,
-    /// What is said of it.
-    pub value: T,
-}
-
-/// Reads `LAYER=VALUE` or `VALUE`.
-fn of_layer<T>(
-    value: impl Fn(&str) -> Result<T, String> + Clone,
-) -> impl Fn(&str) -> Result<OfLayer<T>, String> + Clone {
-    move |text| {
-        let (layer, own) = text.split_once('=').map_or((None, text), |(layer, own)| (Some(layer), own));
-        if layer == Some("") {
-            return Err("a layer's path stands before `=`".to_owned());
-        }
-        Ok(OfLayer { layer: layer.map(str::to_owned), value: value(own)? })
-    }
-}
-
-/// Reads a firing rate.
-fn firing_rate(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
-        Ok(_) | Err(_) => Err("a firing rate is a number from 0 to 1".to_owned()),
-    }
 }
 
 /// Reads an energy.

@@ -1,14 +1,13 @@
 //! `snnc compile`: machine code for inference, training or both, and any stage on the way.
 
-use crate::cli::{CompileArgs, ModeArg, OfLayer};
+use crate::cli::{CompileArgs, ModeArg};
 use crate::failure::Failure;
 use crate::model::{self, Loaded};
 use crate::output;
 use serde_json::{Value, json};
 use snnc_compiler::plan::Plan;
-use snnc_compiler::{Activities, Activity, Compiled, Emit, Forms, Memory, Mode, Options, check_layers};
+use snnc_compiler::{Compiled, Emit, Memory, Mode, Options};
 use snnc_runtime::{Error, Session};
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Compiles the model and shows what was asked for.
@@ -28,13 +27,12 @@ pub fn run(args: &CompileArgs, as_json: bool) -> Result<(), Failure> {
             skip: args.skip.clone(),
             emit,
             verify: args.verify,
-            activities: activities(args),
-            forms: forms(args),
+            activities: args.products.activities(),
+            forms: args.products.forms(),
             ..Options::new(mode)
         };
-        let activities = options.activities.clone();
         let compiled = within(&loaded, options, args)?;
-        check_layers(&activities, &compiled.executable.plan).map_err(Failure::User)?;
+        args.products.check(&compiled.executable.plan)?;
         results.push((mode, compiled));
     }
     let stages = stages(&loaded.model.name, &results);
@@ -96,32 +94,6 @@ fn refuse_too_large(plan: &Plan, batch: usize, threads: usize, limit: u64) -> Re
         None => format!("not even a batch of 1 fits: give {enough}, fewer timesteps or smaller layers"),
     };
     Err(Error::Memory { needed: all, available: limit, help }.into())
-}
-
-/// What is said of all layers that are not named, and of those that are: the last counts.
-fn by_layer<T: Clone>(said: &[OfLayer<T>]) -> (Option<T>, BTreeMap<String, T>) {
-    let (mut rest, mut layers) = (None, BTreeMap::new());
-    for OfLayer { layer, value } in said {
-        match layer {
-            Some(layer) => drop(layers.insert(layer.clone(), value.clone())),
-            None => rest = Some(value.clone()),
-        }
-    }
-    (rest, layers)
-}
-
-/// What neurons are expected to do.
-fn activities(args: &CompileArgs) -> Activities {
-    let (rest, layers) = by_layer(&args.firing_rate);
-    let activity = |rate: f64| Activity::of_rate(rate as f32);
-    let layers = layers.into_iter().map(|(layer, rate)| (layer, activity(rate))).collect();
-    Activities { rest: rest.map_or_else(Activity::default, activity), layers }
-}
-
-/// The forms that are asked for.
-fn forms(args: &CompileArgs) -> Forms {
-    let (rest, layers) = by_layer(&args.form);
-    Forms { rest, layers }
 }
 
 /// A stage to show.

@@ -37,7 +37,7 @@ pub fn run(args: &EnergyArgs, as_json: bool) -> Result<(), Failure> {
 fn counted(loaded: &Loaded, args: &EnergyArgs, weights: &Path) -> Result<Counts, Failure> {
     let data = open_data(loaded, args.data.as_deref())?;
     let samples = limit(args.limit).unwrap_or(usize::MAX).min(data.test.len());
-    let options = Options { taps: true, ..Options::new(Mode::Infer) };
+    let options = Options { taps: true, ..model::options_of(Mode::Infer, weights) };
     let (batch, threads) = (limit(args.batch), args.threads.count());
     let mut session = model::session_with(loaded, &options, batch, samples, threads)?;
     model::fits(&data, &session)?;

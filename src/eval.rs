@@ -13,7 +13,13 @@ pub fn run(args: &EvalArgs, as_json: bool) -> Result<(), Failure> {
     let loaded = model::load(&args.model)?;
     let data = open_data(&loaded, args.data.as_deref())?;
     let samples = limit(args.limit).unwrap_or(usize::MAX).min(data.test.len());
-    let mut session = model::session(&loaded, Mode::Infer, limit(args.batch), samples, args.threads.count())?;
+    let mut session = model::session_of(
+        &loaded,
+        (Mode::Infer, &args.weights),
+        limit(args.batch),
+        samples,
+        args.threads.count(),
+    )?;
     model::fits(&data, &session)?;
     checkpoint::load(&args.weights, &mut session)?;
     let mut progress = progress::for_stderr();

@@ -19,8 +19,13 @@ pub fn run(args: &GradArgs, as_json: bool) -> Result<(), Failure> {
     if labels.is_empty() {
         return Err(Failure::File(format!("{} holds no labels", args.labels.display())));
     }
-    let mut session =
-        model::session(&loaded, Mode::Train, Some(labels.len()), labels.len(), args.threads.count())?;
+    let mut session = model::session_of(
+        &loaded,
+        (Mode::Train, &args.weights),
+        Some(labels.len()),
+        labels.len(),
+        args.threads.count(),
+    )?;
     checkpoint::load(&args.weights, &mut session)?;
     session.set_draws(Draws::evaluation_of(args.seed));
     let start = Instant::now();

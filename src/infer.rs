@@ -16,7 +16,13 @@ pub fn run(args: &InferArgs, as_json: bool) -> Result<(), Failure> {
     let samples = npy::read(&args.input)?;
     // The samples are along the first axis, or along the second behind time.
     let most = samples.shape.iter().take(2).copied().max().unwrap_or(1);
-    let mut session = model::session(&loaded, Mode::Infer, limit(args.batch), most, args.threads.count())?;
+    let mut session = model::session_of(
+        &loaded,
+        (Mode::Infer, &args.weights),
+        limit(args.batch),
+        most,
+        args.threads.count(),
+    )?;
     checkpoint::load(&args.weights, &mut session)?;
     session.set_draws(Draws::evaluation_of(args.seed));
     let start = Instant::now();

@@ -20,6 +20,7 @@ mod model;
 mod output;
 mod panic;
 mod plot;
+mod products;
 mod resume;
 mod signals;
 mod train;

@@ -5,8 +5,8 @@ use crate::failure::Failure;
 use crate::{output, panic};
 use snnc_compiler::front::{self, Model, SourceMap};
 use snnc_compiler::{CompileError, Compiled, Mode, Options};
-use snnc_runtime::Session;
 use snnc_runtime::data::Dataset;
+use snnc_runtime::{Session, measured};
 use std::io::Read;
 use std::path::Path;
 
@@ -94,6 +94,23 @@ pub fn session(
     threads: usize,
 ) -> Result<Session, Failure> {
     session_with(loaded, &Options::new(mode), batch, samples, threads)
+}
+
+/// As [`session`], for what the neurons of a checkpoint were measured to do.
+pub fn session_of(
+    loaded: &Loaded,
+    (mode, weights): (Mode, &Path),
+    batch: Option<usize>,
+    samples: usize,
+    threads: usize,
+) -> Result<Session, Failure> {
+    session_with(loaded, &options_of(mode, weights), batch, samples, threads)
+}
+
+/// Options for the weights of a checkpoint. A file that cannot be read is told of where its weights are loaded.
+pub fn options_of(mode: Mode, weights: &Path) -> Options {
+    let activities = measured(weights).ok().flatten().unwrap_or_default();
+    Options { activities, ..Options::new(mode) }
 }
 
 /// As [`session`], compiled with these options.

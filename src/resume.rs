@@ -81,6 +81,7 @@ fn newest(model: &str) -> Option<PathBuf> {
 pub fn settings(args: &TrainArgs) -> Value {
     let params: serde_json::Map<_, _> =
         args.model.define.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    let (firing_rate, form) = args.products.settings();
     json!({
         "data": args.data,
         "epochs": args.epochs,
@@ -90,6 +91,8 @@ pub fn settings(args: &TrainArgs) -> Value {
         "limit": args.limit,
         "test_limit": args.test_limit,
         "save_every": args.save_every,
+        "firing_rate": firing_rate,
+        "form": form,
         "params": params,
     })
 }
@@ -107,6 +110,7 @@ pub fn merged(args: &TrainArgs, config: &Value) -> TrainArgs {
     all.limit = all.limit.or_else(|| number("limit"));
     all.test_limit = all.test_limit.or_else(|| number("test_limit"));
     all.save_every = all.save_every.or_else(|| number("save_every"));
+    all.products.merge(kept);
     for (name, value) in kept["params"].as_object().into_iter().flatten() {
         let is_given = args.model.define.iter().any(|(given, _)| given == name);
         if let (false, Some(value)) = (is_given, value.as_str()) {

@@ -7,11 +7,11 @@ use crate::resume::{self, Earlier};
 use crate::{output, signals};
 use serde_json::{Value, json};
 use snnc_compiler::front::Kind;
-use snnc_compiler::plan::{Augment, Normalization, Plan, Recipe};
-use snnc_compiler::{Memory, Mode, Options};
+use snnc_compiler::plan::{Augment, Executable, Normalization, Plan, Recipe};
+use snnc_compiler::{Activities, Memory, Mode, Options};
 use snnc_runtime::data::{self, Dataset, Request, Split};
 use snnc_runtime::{
-    Asked, Budget, DryRun, Error, Session, Times, TrainOptions, TrainReport, memory, progress,
+    Asked, Budget, DryRun, Error, Session, Times, TrainOptions, TrainReport, measured, memory, progress,
 };
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -22,7 +22,11 @@ pub fn run(args: &TrainArgs, as_json: bool) -> Result<(), Failure> {
     let stop = signals::stop_flag()?;
     let (args, loaded, earlier) = load(args)?;
     let data = open_data(&loaded, args.data.as_deref())?;
-    let (mut train, mut infer, planned) = sessions(&loaded, &args, &data)?;
+    let expected = activities(&args, earlier.as_ref())?;
+    let (train, infer, planned) = code(&loaded, &args, &data, &expected)?;
+    let batches = batches(&recipe(&train.plan.recipe, &args), &args, &data);
+    let mut train = Session::new(train, batches.0, args.threads.count())?;
+    let mut infer = Session::new(infer, batches.1, args.threads.count())?;
     let options = options(&args, &loaded, &train, earlier.as_ref());
     if args.dry_run {
         let found = snnc_runtime::dry_run(&mut train, &infer, &data, &options)?;
@@ -41,7 +45,9 @@ pub fn run(args: &TrainArgs, as_json: bool) -> Result<(), Failure> {
         out.display()
     ));
     let mut progress = progress::for_run(stop, Duration::from_secs(args.log_seconds.into()));
-    let result = snnc_runtime::train(&mut train, &mut infer, &data, &options, progress.as_mut());
+    let recompile = &mut |found: &Activities| recompiled(&loaded, &args, &data, found);
+    let result =
+        snnc_runtime::train_guided(&mut train, &mut infer, &data, &options, recompile, progress.as_mut());
     if let Err(Error::Interrupted) = &result {
         let (file, out) = (args.model.file.display(), out.display());
         output::note(&format!("stopped; go on with `snnc train {file} --resume {out}`"));
@@ -122,21 +128,25 @@ pub fn limit(limit: Option<u32>) -> Option<usize> {
     limit.map(|n| n as usize)
 }
 
-/// The sessions that train and evaluate, once it is known that both fit into the memory. Where a limit is given, as much
-/// lives on to the backward part as it allows.
-fn sessions(
+/// The code that trains and that evaluates, once it is known that both fit into the memory, with what they take. Where a
+/// limit is given, as much lives on to the backward part as it allows.
+fn code(
     loaded: &Loaded,
     args: &TrainArgs,
     data: &Dataset,
-) -> Result<(Session, Session, Budget), Failure> {
-    let mut train = model::compile(loaded, &Options::new(Mode::Train))?.executable;
-    let infer = model::compile(loaded, &Options::new(Mode::Infer))?.executable;
-    let recipe = recipe(&train.plan.recipe, args);
-    let fitting = |most: Option<u32>, split: &Split| {
-        recipe.batch.min(limit(most).unwrap_or(usize::MAX)).min(split.len()).max(1)
+    activities: &Activities,
+) -> Result<(Executable, Executable, Budget), Failure> {
+    let options = |mode, memory| Options {
+        activities: activities.clone(),
+        forms: args.products.forms(),
+        memory,
+        ..Options::new(mode)
     };
-    let batches = (fitting(args.limit, &data.train), fitting(args.test_limit, &data.test));
-    let (threads, data_bytes) = (args.threads.count(), data.bytes());
+    let mut train = model::compile(loaded, &options(Mode::Train, Memory::Least))?.executable;
+    args.products.check(&train.plan)?;
+    let infer = model::compile(loaded, &options(Mode::Infer, Memory::Least))?.executable;
+    let recipe = recipe(&train.plan.recipe, args);
+    let (batches, threads, data_bytes) = (batches(&recipe, args, data), args.threads.count(), data.bytes());
     let budget = |train: &Plan| {
         let asked = Asked { plans: (train, &infer.plan), recipe: &recipe, batches, threads, data_bytes };
         Budget::refuse_too_large(&asked, args.memory)
@@ -144,11 +154,49 @@ fn sessions(
     let mut planned = budget(&train.plan)?;
     if let Some(limit) = args.memory {
         let most = planned.per_sample(&train.plan, batches.0, limit);
-        let options = Options { memory: Memory::Within(most), ..Options::new(Mode::Train) };
-        train = model::compile(loaded, &options)?.executable;
+        train = model::compile(loaded, &options(Mode::Train, Memory::Within(most)))?.executable;
         planned = budget(&train.plan)?;
     }
-    Ok((Session::new(train, batches.0, threads)?, Session::new(infer, batches.1, threads)?, planned))
+    Ok((train, infer, planned))
+}
+
+/// The largest batches of training and evaluation.
+fn batches(recipe: &Recipe, args: &TrainArgs, data: &Dataset) -> (usize, usize) {
+    let fitting = |most: Option<u32>, split: &Split| {
+        recipe.batch.min(limit(most).unwrap_or(usize::MAX)).min(split.len()).max(1)
+    };
+    (fitting(args.limit, &data.train), fitting(args.test_limit, &data.test))
+}
+
+/// What the neurons are expected to do: as the command says, or as the run has measured.
+fn activities(args: &TrainArgs, earlier: Option<&Earlier>) -> Result<Activities, Failure> {
+    let checkpoint = earlier.and_then(|earlier| earlier.checkpoint.as_ref());
+    let measured = match checkpoint {
+        Some(checkpoint) if args.products.firing_rate.is_empty() => measured(checkpoint)?,
+        _ => None,
+    };
+    Ok(measured.unwrap_or_else(|| args.products.activities()))
+}
+
+/// The code for what the first epoch has measured, where the command does not say what neurons do.
+fn recompiled(
+    loaded: &Loaded,
+    args: &TrainArgs,
+    data: &Dataset,
+    measured: &Activities,
+) -> Result<Option<(Executable, Executable)>, Error> {
+    if !args.products.firing_rate.is_empty() {
+        return Ok(None);
+    }
+    match code(loaded, args, data, measured) {
+        Ok((train, infer, _)) => Ok(Some((train, infer))),
+        // What there is fits.
+        Err(Failure::Runtime(Error::Memory { .. })) => Ok(None),
+        Err(Failure::Runtime(error)) => Err(error),
+        Err(Failure::Model(what) | Failure::User(what) | Failure::File(what) | Failure::Internal(what)) => {
+            Err(Error::Internal(what))
+        }
+    }
 }
 
 fn options(args: &TrainArgs, loaded: &Loaded, train: &Session, earlier: Option<&Earlier>) -> TrainOptions {

@@ -56,4 +56,7 @@ pub use init::initialise;
 pub use metrics::{EpochRecord, FiringRates, Histogram, Pulse, Tally, Times};
 pub use profile::{Phase, StepTime};
 pub use session::Session;
-pub use trainer::{Asked, Budget, DryRun, TrainOptions, TrainReport, dry_run, read_records, train};
+pub use trainer::{
+    Asked, Budget, DryRun, Recompile, TrainOptions, TrainReport, dry_run, measured, read_records, train,
+    train_guided,
+};

@@ -74,6 +74,18 @@ impl Session {
         })
     }
 
+    /// Goes on with other code of the same model: batch, threads and draws stay, parameters are zero. The memory of before is
+    /// given back first.
+    ///
+    /// # Errors
+    /// As [`Session::new`]; then there is nothing left to run.
+    pub(crate) fn exchange(&mut self, exe: Executable) -> Result<(), Error> {
+        self.arena = Arena::new(0)?;
+        let new = Session::new(exe, self.max_batch, self.workers.count())?;
+        *self = Session { draws: self.draws, ..new };
+        Ok(())
+    }
+
     /// Bytes that a session of a plan takes, before one is made.
     ///
     /// # Errors

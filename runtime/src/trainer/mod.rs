@@ -10,6 +10,7 @@
 
 mod estimate;
 mod folder;
+mod guided;
 mod options;
 mod state;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod tests;
 
 pub use estimate::{Asked, Budget, DryRun, dry_run};
 pub use folder::read_records;
+pub use guided::{Recompile, measured};
 pub use options::{TrainOptions, TrainReport};
 
 use crate::augment::Mixing;
@@ -33,7 +35,7 @@ use crate::{Error, Session, memory};
 use folder::RunFolder;
 use options::check;
 use serde_json::json;
-use snnc_plan::Recipe;
+use snnc_plan::{Activities, Recipe};
 use state::State;
 use std::time::Instant;
 
@@ -51,9 +53,25 @@ pub fn train(
     options: &TrainOptions,
     progress: &mut dyn Progress,
 ) -> Result<TrainReport, Error> {
+    train_guided(train, infer, data, options, &mut |_| Ok(None), progress)
+}
+
+/// As [`train`]; after the first epoch the model is compiled again for what its neurons were measured to do, and the
+/// sessions go on with the new code.
+///
+/// # Errors
+/// As [`train`], and those of `recompile`.
+pub fn train_guided(
+    train: &mut Session,
+    infer: &mut Session,
+    data: &Dataset,
+    options: &TrainOptions,
+    recompile: &mut Recompile<'_>,
+    progress: &mut dyn Progress,
+) -> Result<TrainReport, Error> {
     check(train, infer, data, options)?;
     let mut run = Run::begin(train, infer, data, options)?;
-    let result = run.epochs(progress);
+    let result = run.epochs(recompile, progress);
     if let Err(Error::Interrupted | Error::Data(_) | Error::Io { action: "read", .. }) = &result {
         // Between two steps all is as it should be.
         run.save_last()?;
@@ -87,6 +105,8 @@ struct Run<'a> {
     state: State,
     folder: Option<RunFolder>,
     fingerprint: String,
+    /// What the sessions' code was compiled for, where that was measured.
+    activities: Option<Activities>,
     health: Health,
     history: Vec<EpochRecord>,
     warnings: Vec<String>,
@@ -95,7 +115,11 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Trains the epochs that are left, and gives the last evaluation.
-    fn epochs(&mut self, progress: &mut dyn Progress) -> Result<Option<Evaluation>, Error> {
+    fn epochs(
+        &mut self,
+        recompile: &mut Recompile<'_>,
+        progress: &mut dyn Progress,
+    ) -> Result<Option<Evaluation>, Error> {
         let (mut last, first) = (None, self.state.epoch);
         while self.state.epoch < self.options.recipe.epochs {
             let start = Instant::now();
@@ -109,11 +133,18 @@ impl Run<'_> {
                 times,
                 ..self.record(&test)
             };
+            let code = self.recompiled(recompile, &record)?;
             self.finish(record, &test, progress)?;
             last = Some(test);
             let stop = self.options.stop_after.is_some_and(|after| self.state.epoch - first >= after);
-            if stop && self.state.epoch < self.options.recipe.epochs {
+            if self.state.epoch == self.options.recipe.epochs {
+                break;
+            }
+            if stop {
                 return Err(Error::Interrupted);
+            }
+            if let Some(code) = code {
+                self.exchange(code)?;
             }
         }
         Ok(last)
@@ -282,7 +313,7 @@ impl Run<'_> {
         let names: Vec<&str> = trained.map(|spec| spec.name.as_str()).collect();
         let warnings = self.health.epoch(&record, &self.train.firing_rates(), &names);
         if record.best {
-            self.save_best()?;
+            self.save_best(&record)?;
         }
         if let Some(folder) = &mut self.folder {
             folder.record(&record, &test.neuron_rates, &warnings)?;

@@ -4,12 +4,12 @@
 //! |---|---|
 //! | parameters, running statistics | tensors by path |
 //! | the optimiser's tensors, averages | `optimizer.<path>…` |
-//! | epoch, step, sums of the epoch under way, the optimiser's steps, best accuracy, seed, batch | metadata |
+//! | epoch, step, sums of the epoch under way, the optimiser's steps, best accuracy, seed, batch, firing rates that the code is for | metadata |
 //!
 //! Learning rate and order of samples follow from epoch, step and seed. No time and no path is kept, so that equal runs
 //! write equal bytes.
 
-use super::{Run, RunFolder, TrainOptions};
+use super::{Run, RunFolder, TrainOptions, guided};
 use crate::checkpoint::{self, Part};
 use crate::data::{Dataset, Split};
 use crate::health::Health;
@@ -69,6 +69,7 @@ impl<'a> Run<'a> {
             rule: Rule::new(options.recipe.optimizer, options.decay, params),
             average: options.recipe.ema.map(|decay| Average::new(decay, params)),
             fingerprint: fingerprint(data)?,
+            activities: None,
             train,
             infer,
             data,
@@ -122,6 +123,7 @@ impl<'a> Run<'a> {
             return Err(other("other data", &help));
         }
         self.rule.set_steps(self.state.steps);
+        self.activities = guided::measured(path)?;
         self.take_states(path)
     }
 
@@ -156,6 +158,7 @@ impl<'a> Run<'a> {
         metadata["seed"] = json!(self.options.seed);
         metadata["batch"] = json!(self.options.recipe.batch);
         metadata["data"] = json!(self.fingerprint);
+        guided::note(self.activities.as_ref(), &mut metadata);
         metadata
     }
 
@@ -179,10 +182,11 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// The parameters (averaged ones, where asked for) with the best test accuracy.
-    pub(super) fn save_best(&self) -> Result<(), Error> {
+    /// The parameters (averaged ones, where asked for) with the best test accuracy, and what their neurons do.
+    pub(super) fn save_best(&self, record: &EpochRecord) -> Result<(), Error> {
         let Some(folder) = &self.folder else { return Ok(()) };
         let mut metadata = self.metadata();
+        guided::note(Some(&guided::activities(record)), &mut metadata);
         metadata["weights_only"] = json!(true);
         checkpoint::save(&folder.best(), self.infer, &[], &metadata)
     }

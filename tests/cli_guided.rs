@@ -1,0 +1,95 @@
+//! Kernels are compiled for what neurons were measured to do: after the first epoch, on resume, and for a checkpoint.
+
+#[path = "support/command.rs"]
+mod command;
+
+use command::{Folder, snnc};
+use serde_json::{Value, json};
+
+const DIGITS: &str = "models/digits.snn";
+
+/// Trains digits into a folder.
+fn train(folder: &Folder, run: &str, extra: &[&str]) -> command::Run {
+    let out = folder.file(run);
+    snnc(&[&["train", DIGITS, "--out", &out, "--json"], extra].concat())
+}
+
+/// The metadata and the bytes of the tensors of a run's checkpoint.
+fn checkpoint(folder: &Folder, run: &str, name: &str) -> (Value, Vec<u8>) {
+    let bytes = std::fs::read(folder.path().join(run).join(name)).expect("a checkpoint");
+    let (len, rest) = bytes.split_at(8);
+    let (header, tensors) = rest.split_at(u64::from_le_bytes(len.try_into().expect("8 bytes")) as usize);
+    let header: Value = serde_json::from_slice(header).expect("a header");
+    let metadata = header["__metadata__"]["snnc"].as_str().expect("metadata");
+    (serde_json::from_str(metadata).expect("JSON"), tensors.to_vec())
+}
+
+/// Rates as metadata has them: of single precision.
+fn as_kept(rates: &Value) -> Value {
+    let rates = rates.as_object().expect("rates").iter();
+    rates
+        .map(|(layer, rate)| (layer.clone(), json!({ "rate": rate.as_f64().expect("a rate") as f32 })))
+        .collect()
+}
+
+#[test]
+fn the_first_epoch_decides_what_kernels_are_compiled_for() {
+    let folder = Folder::new("guided");
+    let found = train(&folder, "run", &["--epochs", "3"]).json();
+    let (metadata, tensors) = checkpoint(&folder, "run", "last.safetensors");
+    let epochs = found["history"].as_array().expect("epochs");
+    assert_eq!(metadata["activities"], as_kept(&epochs[0]["firing_rates"]));
+    let best = epochs.iter().rev().find(|epoch| epoch["best"] == true).expect("a best epoch");
+    let (of_best, _) = checkpoint(&folder, "run", "best.safetensors");
+    assert_eq!(of_best["activities"], as_kept(&best["firing_rates"]));
+    // Another form adds in another order: with the rates of before it is another run.
+    train(&folder, "told", &["--epochs", "3", "--firing-rate", "0.15"]).json();
+    let (told, others) = checkpoint(&folder, "told", "last.safetensors");
+    assert!(told["activities"].is_null() && others != tensors);
+    // The first epoch is the same in both.
+    let one = |run: &str, extra: &[&str]| {
+        train(&folder, run, &[&["--epochs", "3", "--stop-after", "1"], extra].concat())
+            .fails(130, &["stopped"]);
+        checkpoint(&folder, run, "last.safetensors").1
+    };
+    assert!(one("one", &[]) == one("told-one", &["--firing-rate", "0.15"]));
+}
+
+#[test]
+fn a_resumed_run_has_the_kernels_of_its_checkpoint() {
+    let folder = Folder::new("guided-resume");
+    let saved = |run: &str| std::fs::read(folder.path().join(run).join("last.safetensors")).expect("saved");
+    train(&folder, "whole", &["--epochs", "4"]).json();
+    train(&folder, "parts", &["--epochs", "4", "--stop-after", "1"]).fails(130, &["stopped"]);
+    for stop in [&["--stop-after", "1"][..], &[]] {
+        let parts = folder.file("parts");
+        snnc(&[&["train", DIGITS, "--resume", &parts], stop].concat());
+    }
+    assert!(saved("parts") == saved("whole"), "other bits");
+    // What was said of rates and forms belongs to the run.
+    let said = ["--firing-rate", "stem.unit.lif=0.9,0.1", "--form", "head.linear=dense"];
+    train(&folder, "said", &[&["--epochs", "2"], &said[..]].concat()).json();
+    train(&folder, "again", &[&["--epochs", "2", "--stop-after", "1"], &said[..]].concat());
+    snnc(&["train", DIGITS, "--resume", &folder.file("again")]).succeeds();
+    assert!(saved("again") == saved("said"), "other bits");
+}
+
+#[test]
+fn rates_and_forms_that_a_model_does_not_have_are_refused() {
+    let folder = Folder::new("guided-bad");
+    train(&folder, "a", &["--firing-rate", "nose=0.5"])
+        .fails(1, &["`nose` is no layer of neurons", "stem.unit.lif"]);
+    train(&folder, "b", &["--form", "nose=walk"])
+        .fails(1, &["`nose` is no product with spikes", "head.linear"]);
+    train(&folder, "c", &["--firing-rate", "1.5"]).fails(2, &["a firing rate is a number from 0 to 1"]);
+    // A checkpoint that was written by others, with a rate that is none.
+    train(&folder, "run", &["--epochs", "2", "--stop-after", "1"]).fails(130, &["stopped"]);
+    let path = folder.path().join("run/last.safetensors");
+    let bytes = std::fs::read(&path).expect("a checkpoint");
+    let key = b"rate\\\":";
+    let at = bytes.windows(key.len()).position(|part| part == key).expect("a rate") + key.len();
+    let mut broken = bytes.clone();
+    broken[at] = b'7';
+    std::fs::write(&path, broken).expect("written");
+    snnc(&["train", DIGITS, "--resume", &folder.file("run")]).fails(3, &["firing rate of `", "from 0 to 1"]);
+}
