@@ -26,10 +26,8 @@ def ratios(ours, theirs):
 
 def comparison(task, told, turns, failed):
     """The table of a task; the sides' words and turns by side."""
-    rate = "" if task.model == "lif" else f", firing rates {task.rate:.0%}"
-    rate += f" (queries, keys, values {task.qkv:.0%})" if task.qkv else ""
     lines = [f"\n### {task.name}", "",
-             f"`{task.file}` {' '.join(task.define())}, {task.part}, batch {task.batch}{rate}", "",
+             f"`{task.file}` {' '.join(task.define())}, {task.part}, batch {task.batch}{task.activity}", "",
              f"| side | {task.unit}, median [quartiles] | snnc is faster by, median [turns] | CPU | others | rates | logits | |",
              "|---|---|---|---|---|---|---|---|"]
     lines += [row(task, side, told, turns) for side in turns]

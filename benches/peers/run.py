@@ -30,7 +30,13 @@ def parse():
     parser.add_argument("--seconds", type=float, help="of a turn (6; quick: 0.3)")
     parser.add_argument("--only", default="", help="parts of names of tasks, with commas: resnet19,lif,memory,sweep")
     parser.add_argument("--peers", default="", help="peers to run, with commas; all without")
+    parser.add_argument("--trained", type=Path, metavar="CHECKPOINT", help="compare with this network instead: a run of "
+                        "`snnc train models/resnet19.snn` (variant A) with the parameters --define, on images of --data")
+    parser.add_argument("--data", type=Path, help="the data set whose test images --trained is run on")
+    parser.add_argument("--define", action="append", default=[], metavar="NAME=VALUE", help="a parameter of --trained")
     args = parser.parse_args()
+    if args.trained and not args.data:
+        parser.error("--trained needs --data")
     args.cpus = [int(cpu) for cpu in args.cpus.split(",")]
     args.rounds = args.rounds or (2 if args.quick else 5)
     args.seconds = args.seconds or (0.3 if args.quick else 6.0)
@@ -44,7 +50,7 @@ class Bench:
         self.args, self.python = args, args.env / "bin/python"
         self.work = ROOT / "target/peers-work"
         self.work.mkdir(parents=True, exist_ok=True)
-        words = ["peers", *filter(None, args.only.split(",")), *(["quick"] if args.quick else [])]
+        words = ["peers", *filter(None, args.only.split(",")), *(["trained"] if args.trained else []), *(["quick"] if args.quick else [])]
         self.results = ROOT / "benches/results" / f"{'-'.join(words)}.jsonl"
         self.results.parent.mkdir(exist_ok=True)
         self.part = self.results.with_suffix(".part")
@@ -64,12 +70,15 @@ class Bench:
 
     def state(self, task):
         """Weights whose layers fire at the task's rate, and images: made once, the same for every side."""
-        name = "-".join([task.model, f"{task.rate:g}", *(f"{v}" for v in task.defines.values())])
+        name = "-".join([task.model, "trained" if task.trained else f"{task.rate:g}", *(f"{v}" for v in task.defines.values())])
         state = self.work / f"{name}.safetensors"
         if task.model == "lif" or state in STATES:
             return state
         say(f"weights for {name}")
-        command = [EXAMPLE, "prepare", task.file, state, f"rate={task.rate}", f"qkv={task.qkv or task.rate}", "images=32"]
+        if task.trained:
+            command = [EXAMPLE, "trained", task.file, state, *task.trained, "images=32"]
+        else:
+            command = [EXAMPLE, "prepare", task.file, state, f"rate={task.rate}", f"qkv={task.qkv or task.rate}", "images=32"]
         defines = [f"{k}={v}" for k, v in task.defines.items()]
         subprocess.run([*command, *defines], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         STATES.add(state)
@@ -82,7 +91,8 @@ class Bench:
         if side == "snnc":
             place = "-" if task.model == "lif" else state
             command = [EXAMPLE, "serve", task.file, place, task.part, f"batch={task.batch}", f"threads={threads}"]
-            command += [f"rate={task.rate}", *task.define()]
+            # Peers that may keep memory are compared with a step that may use as much as it likes.
+            command += [f"rate={task.rate}", f"ample={int(keep_memory)}", *task.define()]
         else:
             command = [self.python, HERE / "worker.py", side, task.part, "--batch", task.batch, "--steps", task.steps]
             command += ["--threads", threads, "--neurons", task.neurons]
@@ -190,6 +200,11 @@ def main():
     bench.keep(**known)
     print("# snnc and its peers\n\n" + ", ".join(f"{k} {v}" for k, v in known.items() if k != "versions"))
     print("\n" + ", ".join(f"{name} {version}" for name, version in known["versions"].items()), flush=True)
+    if bench.args.trained:
+        defines = dict(word.split("=", 1) for word in bench.args.define)
+        compare(bench, tasks.trained(bench.args.trained.resolve(), bench.args.data.resolve(), defines))
+        os.replace(bench.part, bench.results)
+        return
     for task in bench.chosen(tasks.compared(bench.args.quick)):
         compare(bench, task)
     memory(bench, bench.chosen(tasks.remembered(bench.args.quick)))

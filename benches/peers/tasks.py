@@ -24,10 +24,20 @@ class Task:
     defines: dict = field(default_factory=dict)
     steps: int = 4
     neurons: int = 128 * 32 * 32  # of a sample of `lif.snn`
+    trained: tuple = None  # a checkpoint and its data, instead of weights and images that fire at the rate
 
     @property
     def model(self):
         return self.file.split("/")[-1].removesuffix(".snn")
+
+    @property
+    def activity(self):
+        """What neurons do, in words."""
+        if self.model == "lif":
+            return ""
+        if self.trained:
+            return ", trained weights, test images"
+        return f", firing rates {self.rate:.0%}" + (f" (queries, keys, values {self.qkv:.0%})" if self.qkv else "")
 
     @property
     def unit(self):
@@ -63,6 +73,11 @@ def compared(quick):
         Task("lif-forward", LIF, "lif-forward", neuron, NEURON),
         Task("lif", LIF, "lif", neuron, NEURON),
     ]
+
+
+def trained(checkpoint, data, defines):
+    """The task of a trained network on images that it has not seen."""
+    return Task("trained-infer", RESNET19, "infer", 16, INFER, defines=defines, trained=(checkpoint, data))
 
 
 def swept(quick):

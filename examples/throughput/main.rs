@@ -3,8 +3,12 @@
 //! ```text
 //! throughput prepare FILE STATE rate=R [qkv=R] images=N [name=value …]
 //!     random weights whose layers fire at a rate, and images: a safetensors file, for every side the same
-//! throughput serve FILE STATE infer|train batch=N [threads=N] [rate=R] [name=value …]
-//!     with kernels laid out for a rate; answers `run SECONDS` and `memory` on stdin with one line of JSON; the first line says what it runs
+//! throughput trained FILE STATE CHECKPOINT DATA images=N [name=value …]
+//!     the weights of a training run, and the first test images of its data set
+//! throughput serve FILE STATE infer|train batch=N [threads=N] [rate=R] [ample=1] [name=value …]
+//!     with kernels laid out for a rate, or for those that the training run has measured, and with as much memory as a
+//!     training step can use, or the least; answers `run SECONDS` and `memory` on stdin with one line of JSON; the first
+//!     line says what it runs
 //! throughput serve benches/peers/lif.snn - lif|lif-forward batch=N [threads=N]
 //!     the same for the neuron alone
 //! ```
@@ -16,9 +20,11 @@ mod work;
 
 use serde_json::{Value, json};
 use snnc_compiler::Mode;
-use snnc_runtime::checkpoint::{Tensor, write_tensors};
-use snnc_runtime::initialise;
+use snnc_compiler::plan::ParamSpec;
+use snnc_runtime::checkpoint::{Tensor, load, write_tensors};
+use snnc_runtime::data::{Request, open_for};
 use snnc_runtime::rng::{Purpose, Rng};
+use snnc_runtime::{Session, initialise};
 use std::io::BufRead;
 use std::path::Path;
 use std::time::Instant;
@@ -34,12 +40,15 @@ fn main() {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["prepare", file, state, rest @ ..] => prepare(file, Path::new(state), Arguments::new(rest)),
+        ["trained", file, state, checkpoint, data, rest @ ..] => {
+            trained(file, Path::new(state), (Path::new(checkpoint), data), Arguments::new(rest));
+        }
         ["serve", file, state, part, rest @ ..] => {
             let part = Part::named(part).unwrap_or_else(|| panic!("no part `{part}`"));
             serve(Work::new(file, state, part, Arguments::new(rest)));
         }
         _ => {
-            eprintln!("usage: throughput prepare FILE STATE … | throughput serve FILE STATE PART …");
+            eprintln!("usage: throughput prepare|trained|serve FILE STATE …, as its first lines say");
             std::process::exit(2);
         }
     }
@@ -50,7 +59,7 @@ fn prepare(file: &str, state: &Path, mut arguments: Arguments) {
     let rate = arguments.take("rate").expect("rate=R");
     let qkv = arguments.take("qkv").unwrap_or(rate);
     let images = arguments.take("images").expect("images=N") as usize;
-    let mut session = session(file, &mut arguments, Mode::Train, CALIBRATION);
+    let mut session = session(file, &mut arguments, Mode::Train, CALIBRATION, None);
     initialise(&mut session, 0).expect("weights");
     rates::vary(&mut session);
     let shape = session.plan().inputs[0].shape.clone();
@@ -64,15 +73,39 @@ fn prepare(file: &str, state: &Path, mut arguments: Arguments) {
     session.set_labels(&[0; CALIBRATION]).expect("labels");
     let of_attention = |layer: &str| [".q.lif", ".k.lif", ".v.lif"].iter().any(|end| layer.ends_with(end));
     rates::calibrate(&mut session, |layer| if of_attention(layer) { qkv } else { rate });
-    let mut tensors: Vec<Tensor> = Vec::new();
-    for spec in &session.plan().params {
-        let data = session.param(&spec.name).expect("a parameter").to_vec();
-        tensors.push(Tensor { name: spec.name.clone(), shape: spec.shape.clone(), data });
-    }
-    let shape = std::iter::once(images).chain(shape).collect();
-    tensors.push(Tensor { name: IMAGES.into(), shape, data: all });
-    write_tensors(state, &tensors, &json!({ "rate": rate, "qkv": qkv })).expect("the state");
+    write(state, &session, (shape, all), &json!({ "rate": rate, "qkv": qkv }));
     println!("{}", json!({ "state": state, "rates": rates_of(&session.firing_rates().0) }));
+}
+
+/// Writes the weights of a training run, and the first images of the test part.
+fn trained(file: &str, state: &Path, (checkpoint, data): (&Path, &str), mut arguments: Arguments) {
+    let images = arguments.take("images").expect("images=N") as usize;
+    let mut session = session(file, &mut arguments, Mode::Infer, 1, None);
+    let metadata = load(checkpoint, &mut session).unwrap_or_else(|e| panic!("{e}"));
+    let plan = session.plan();
+    let (shape, augment) = (plan.inputs[0].shape.clone(), plan.recipe.augment.clone());
+    let request = Request { shape: Some(shape.clone()), augment, ..Request::default() };
+    let samples = open_for(data, &request).unwrap_or_else(|e| panic!("{e}")).test;
+    let length: usize = shape.iter().product();
+    let mut all = vec![0.0; images * length];
+    for (index, to) in all.chunks_exact_mut(length).enumerate() {
+        samples.write_sample(index, to).unwrap_or_else(|e| panic!("{e}"));
+    }
+    write(state, &session, (shape, all), &metadata);
+    println!("{}", json!({ "state": state, "accuracy": metadata["test_accuracy"] }));
+}
+
+/// Writes parameters and images.
+fn write(state: &Path, session: &Session, (shape, images): (Vec<usize>, Vec<f32>), metadata: &Value) {
+    let param = |spec: &ParamSpec| {
+        let data = session.param(&spec.name).expect("a parameter").to_vec();
+        Tensor { name: spec.name.clone(), shape: spec.shape.clone(), data }
+    };
+    let mut tensors: Vec<Tensor> = session.plan().params.iter().map(param).collect();
+    let count = images.len() / shape.iter().product::<usize>();
+    let shape = std::iter::once(count).chain(shape).collect();
+    tensors.push(Tensor { name: IMAGES.into(), shape, data: images });
+    write_tensors(state, &tensors, metadata).expect("the state");
 }
 
 /// An image of waves, the longer the stronger, as in photographs; mean 0, variance near 1.

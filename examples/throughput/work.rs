@@ -4,11 +4,11 @@ use crate::{IMAGES, rates_of, resident};
 use serde_json::{Value, json};
 use snnc_compiler::front::{SourceMap, analyze, render};
 use snnc_compiler::plan::{Optimizer, ParamRole};
-use snnc_compiler::{Activities, FIRING_RATE, Mode, Options, compile};
+use snnc_compiler::{Activities, FIRING_RATE, Memory, Mode, Options, compile};
 use snnc_runtime::checkpoint::{Tensor, read_tensors};
 use snnc_runtime::optim::{Decay, Pace, Rule};
 use snnc_runtime::rng::{Purpose, Rng};
-use snnc_runtime::{Session, initialise};
+use snnc_runtime::{Session, initialise, measured};
 use std::path::Path;
 use std::time::Instant;
 
@@ -66,14 +66,23 @@ impl Arguments {
     }
 }
 
-/// A model's file as a session, laid out for a firing rate.
-pub fn session(file: &str, arguments: &mut Arguments, mode: Mode, batch: usize) -> Session {
+/// A model's file as a session, laid out for what its neurons were measured to do, or else for a firing rate.
+pub fn session(
+    file: &str,
+    arguments: &mut Arguments,
+    mode: Mode,
+    batch: usize,
+    measured: Option<Activities>,
+) -> Session {
     let threads = arguments.take("threads").unwrap_or(0.0) as usize;
     let firing_rate = arguments.take("rate").map_or(FIRING_RATE, |rate| rate as f32);
+    let activities = measured.unwrap_or_else(|| Activities::uniform(firing_rate));
+    let ample = arguments.take("ample").is_some_and(|ample| ample > 0.0);
+    let memory = if ample { Memory::Within(usize::MAX) } else { Memory::Least };
     let sources = SourceMap::load(file, &mut |name| std::fs::read_to_string(name).map_err(|e| e.to_string()));
     let model =
         analyze(&sources, file, &arguments.0).unwrap_or_else(|e| panic!("{}", render(&sources, &e, false)));
-    let options = Options { activities: Activities::uniform(firing_rate), ..Options::new(mode) };
+    let options = Options { activities, memory, ..Options::new(mode) };
     let compiled = compile(&model, &sources, file, &options).expect("it compiles");
     Session::new(compiled.executable, batch, threads).expect("memory")
 }
@@ -93,8 +102,12 @@ impl Work {
     /// Compiles a file and sets parameters and images of a state; `-` stands for random numbers.
     pub fn new(file: &str, state: &str, part: Part, mut arguments: Arguments) -> Work {
         let batch = arguments.take("batch").expect("batch=N") as usize;
+        let measured = match part {
+            Part::Infer | Part::Train => measured(Path::new(state)).expect("a state"),
+            Part::LifForward | Part::Lif => None,
+        };
         let (before, start) = (resident::now(), Instant::now());
-        let mut session = session(file, &mut arguments, part.mode(), batch);
+        let mut session = session(file, &mut arguments, part.mode(), batch, measured);
         let compile_seconds = start.elapsed().as_secs_f64();
         match part {
             Part::Infer | Part::Train => {
