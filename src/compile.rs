@@ -29,6 +29,7 @@ pub fn run(args: &CompileArgs, as_json: bool) -> Result<(), Failure> {
             verify: args.verify,
             activities: args.products.activities(),
             forms: args.products.forms(),
+            hands_gradients: model::hands_gradients(&loaded),
             ..Options::new(mode)
         };
         let compiled = within(&loaded, options, args)?;

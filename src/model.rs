@@ -72,6 +72,12 @@ fn stderr_has_color() -> bool {
     anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never
 }
 
+/// Whether training hands each gradient to the optimiser within the backward pass. Those that are clipped together must all
+/// be there.
+pub fn hands_gradients(loaded: &Loaded) -> bool {
+    snnc_compiler::recipe_of(&loaded.model.recipe).clip_norm.is_none()
+}
+
 /// Compiles for one mode.
 pub fn compile(loaded: &Loaded, options: &Options) -> Result<Compiled, Failure> {
     let result = snnc_compiler::compile(&loaded.model, &loaded.sources, &loaded.entry, options);

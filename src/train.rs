@@ -139,6 +139,7 @@ fn code(
     let options = |mode, memory| Options {
         activities: activities.clone(),
         forms: args.products.forms(),
+        hands_gradients: model::hands_gradients(loaded),
         memory,
         ..Options::new(mode)
     };

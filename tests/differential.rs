@@ -8,7 +8,7 @@ use snnc_compiler::{Form, Forms, Memory, Mode, Options, Vectors, compile_graph};
 use snnc_ir::random::{RandomOptions, attention_graph, graph, values};
 use snnc_ir::{AxisName, Graph, InstData, Op, Over};
 use snnc_passes::pipeline;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// A graph on values of this seed.
@@ -128,6 +128,46 @@ fn what_is_computed_again_does_not_change_a_bit() {
         }
     }
     assert!(levels.len() > 2, "{levels:?}");
+}
+
+/// A parameter that is handed over with its gradient is read no more: what is made of it then, here nothing, changes no
+/// gradient. Weights that are laid out late are the same weights.
+#[test]
+fn gradients_that_are_handed_over_are_those_that_are_kept() {
+    for seed in 940..956 {
+        let graph = match seed % 2 {
+            0 => graph(seed, RandomOptions { blocks: 4, ..options(seed, Mode::Train) }),
+            _ => attention_graph(seed, options(seed, Mode::Train)),
+        };
+        let given = values(&graph, seed, 3);
+        let run = |hands_gradients| {
+            let options = Options { hands_gradients, ..Options::new(Mode::Train) };
+            let mut session = oracle::session(&graph, &given, (3, 2), &options);
+            session.run_forward().expect("forward");
+            session
+        };
+        let mut kept = run(false);
+        kept.run_backward().expect("backward");
+        let mut handed = run(true);
+        let mut all = BTreeMap::new();
+        handed
+            .run_backward_handing(&mut |_, spec, values, (grad, squares)| {
+                values.fill(f32::NAN);
+                let sum: f64 = grad.iter().map(|v| f64::from(*v).powi(2)).sum();
+                assert!((sum - squares).abs() <= 1e-9 * sum, "{sum} {squares}");
+                all.insert(spec.name.clone(), grad.to_vec());
+                Ok(())
+            })
+            .expect("backward");
+        let trained: Vec<_> = kept.plan().params.iter().filter(|spec| spec.grad.is_some()).collect();
+        assert_eq!(all.len(), trained.len());
+        for spec in trained {
+            let expected = kept.grad(&spec.name).expect("a gradient");
+            let same = all[&spec.name].iter().zip(expected).all(|(a, b)| a.to_bits() == b.to_bits());
+            assert!(same && !expected.is_empty(), "seed {seed}: {}", spec.name);
+            assert!(handed.grad(&spec.name).is_err());
+        }
+    }
 }
 
 /// Checks graphs with attention and masks, and that every kind of both was among them.

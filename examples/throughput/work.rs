@@ -82,7 +82,7 @@ pub fn session(
     let sources = SourceMap::load(file, &mut |name| std::fs::read_to_string(name).map_err(|e| e.to_string()));
     let model =
         analyze(&sources, file, &arguments.0).unwrap_or_else(|e| panic!("{}", render(&sources, &e, false)));
-    let options = Options { activities, memory, ..Options::new(mode) };
+    let options = Options { activities, memory, hands_gradients: true, ..Options::new(mode) };
     let compiled = compile(&model, &sources, file, &options).expect("it compiles");
     Session::new(compiled.executable, batch, threads).expect("memory")
 }
@@ -138,12 +138,13 @@ impl Work {
         let (session, rule) = (&mut self.session, &mut self.rule);
         session.run_forward().expect("forward");
         session.apply_updates().expect("statistics");
-        session.run_backward().expect("backward");
         rule.begin_step();
         let pace = Pace { lr: 1e-7, clip: 1.0 };
         session
-            .change_params(|i, spec, values, grad| rule.step(i, spec.role, values, grad, pace))
-            .expect("a step");
+            .run_backward_handing(&mut |i, spec, values, (grad, _)| {
+                rule.step(i, spec.role, values, grad, pace)
+            })
+            .expect("backward");
     }
 
     /// A whole step, of which the neuron's time counts.

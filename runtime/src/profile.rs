@@ -38,6 +38,7 @@ pub fn rows(plan: &Plan) -> Vec<StepTime> {
             Step::Kernel(kernel) => (kernel.name.clone(), "kernel"),
             Step::Dense { name, op } => (name.clone(), op.mnemonic()),
             Step::Count { probe, .. } => (plan.probes[*probe].layer.clone(), "count"),
+            Step::Update { param, .. } => (plan.params[*param].name.clone(), "update"),
         };
         StepTime { phase, name, kind, calls: 0, total: Duration::ZERO }
     };

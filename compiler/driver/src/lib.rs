@@ -51,6 +51,8 @@ pub struct Options {
     pub verify: bool,
     /// Whether what products and attentions read is kept to be counted ([`plan::Plan::taps`]).
     pub taps: bool,
+    /// Whether training hands each gradient over as soon as it is complete ([`plan::Step::Update`]), and keeps none.
+    pub hands_gradients: bool,
     /// What neurons are expected to do: products with spikes are chosen and laid out for it, at anything else they are as
     /// right and a little slower. What a run's bits depend on, with `forms`.
     pub activities: Activities,
@@ -71,6 +73,7 @@ impl Options {
             emit: Vec::new(),
             verify: false,
             taps: false,
+            hands_gradients: false,
             activities: Activities::default(),
             forms: Forms::default(),
             vectors: Vectors::default(),
@@ -267,7 +270,8 @@ fn lower_with(
             PipelineError::Broken { .. } => internal(error.to_string()),
         })?;
     let (activities, forms) = (options.activities.clone(), options.forms.clone());
-    let settings = snnc_kernel::Settings { activities, forms, taps: options.taps };
+    let Options { taps, hands_gradients, .. } = *options;
+    let settings = snnc_kernel::Settings { activities, forms, taps, hands_gradients };
     let snnc_kernel::Lowered { plan, kernels, products } =
         snnc_kernel::lower(&graph, recipe.clone(), &settings).map_err(|error| internal(error.to_string()))?;
     snnc_kernel::check_forms(&settings.forms, &products).map_err(CompileError::Options)?;

@@ -87,9 +87,25 @@ fn training_holds_no_more_than_it_reads() {
     assert!(folded.len() > 15, "{folded:?}");
 }
 
+/// Where gradients are handed over, no more than the weights of a few layers is held twice.
+#[test]
+fn handed_gradients_take_the_memory_of_a_layer() {
+    let (sources, model) = load("resnet19.snn", &[]);
+    let fixed = |hands_gradients| {
+        let options = Options { hands_gradients, verify: true, ..Options::new(Mode::Train) };
+        let plan = compile(&model, &sources, "resnet19.snn", &options).expect("it compiles").executable.plan;
+        assert_eq!(plan.hands_gradients(), hands_gradients);
+        let weights = plan.params.iter().map(|spec| spec.len() * 4);
+        (plan.arena.fixed, weights.clone().sum::<usize>(), weights.max().expect("a weight"))
+    };
+    let ((kept, weights, largest), (handed, ..)) = (fixed(false), fixed(true));
+    assert!(kept > 2 * weights, "{kept} {weights}");
+    assert!(handed < weights + 4 * largest, "{handed} {weights} {largest}");
+}
+
 fn kernel(step: &Step) -> Option<&str> {
     match step {
         Step::Kernel(kernel) => Some(&kernel.name),
-        Step::Dense { .. } | Step::Count { .. } => None,
+        Step::Dense { .. } | Step::Count { .. } | Step::Update { .. } => None,
     }
 }

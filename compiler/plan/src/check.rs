@@ -55,7 +55,12 @@ impl Plan {
                 Step::Count { probe, .. } if *probe >= self.probes.len() => {
                     return Err(PlanError(format!("step {at} names probe {probe}, which does not exist")));
                 }
-                Step::Kernel(_) | Step::Dense { .. } | Step::Count { .. } => {}
+                Step::Update { param, .. } if *param >= self.params.len() => {
+                    return Err(PlanError(format!(
+                        "step {at} names parameter {param}, which does not exist"
+                    )));
+                }
+                Step::Kernel(_) | Step::Dense { .. } | Step::Count { .. } | Step::Update { .. } => {}
             }
         }
         Ok(())

@@ -218,6 +218,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether each gradient is handed to the optimiser within the backward pass, and not kept.
+    pub fn hands_gradients(&self) -> bool {
+        self.backward.iter().any(|step| matches!(step, Step::Update { .. }))
+    }
+
     /// Number of trained values.
     pub fn parameters(&self) -> u64 {
         self.params.iter().filter(|p| p.role.is_trained()).map(|p| p.len() as u64).sum()

@@ -70,6 +70,9 @@ impl Plan {
             Step::Count { probe, buffer } => {
                 format!("count {} ({})", self.probes[*probe].layer, self.names(&[*buffer]))
             }
+            Step::Update { values, grad, .. } => {
+                format!("update ({} -> {})", self.names(&[*grad]), self.names(&[*values]))
+            }
         }
     }
 }

@@ -186,6 +186,16 @@ pub enum Step {
         /// The packed spikes.
         buffer: BufferId,
     },
+    /// The gradient of a parameter is complete, and nothing of this pass reads the parameter any more: the optimiser may
+    /// move it, and the gradient is over with the step.
+    Update {
+        /// The position in `Plan::params`.
+        param: usize,
+        /// The parameter.
+        values: BufferId,
+        /// Its gradient.
+        grad: BufferId,
+    },
 }
 
 impl Step {
@@ -199,6 +209,7 @@ impl Step {
                 all
             }
             Step::Count { buffer, .. } => vec![*buffer],
+            Step::Update { values, grad, .. } => vec![*values, *grad],
         }
     }
 }

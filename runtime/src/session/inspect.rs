@@ -37,6 +37,20 @@ impl Watch {
     }
 }
 
+/// Values that one thread sums: waking another costs more.
+const SHORT: usize = 4 * CHUNK;
+/// Values of a part of a sum.
+const CHUNK: usize = 1 << 14;
+
+/// The sum of squares, in a fixed order.
+pub(super) fn squares(values: &[f32]) -> f64 {
+    let square = |part: &[f32]| part.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>();
+    if values.len() > SHORT {
+        return values.par_chunks(CHUNK).map(square).collect::<Vec<f64>>().iter().sum();
+    }
+    values.chunks(CHUNK).map(square).sum()
+}
+
 impl Session {
     /// The norm of each trained parameter's gradient, in the order of the model: the root of the sum of squares, in a
     /// fixed order; the norm of all together last.
@@ -44,17 +58,15 @@ impl Session {
     /// # Errors
     /// [`Error::Internal`] for a broken plan.
     pub fn grad_norms(&self) -> Result<(Vec<f64>, f64), Error> {
-        const CHUNK: usize = 1 << 14;
-        let square = |part: &[f32]| part.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>();
         let (mut norms, mut total) = (Vec::new(), 0.0);
         for spec in self.exe.plan.params.iter().filter(|spec| spec.role.is_trained()) {
-            let Some(grad) = spec.grad else { continue };
-            let values = self.values(grad, spec.len())?;
-            // Waking a thread costs more than a short sum.
-            let parts = || Ok::<_, Error>(values.par_chunks(CHUNK).map(square).collect::<Vec<f64>>());
-            let sum = match values.len() > 4 * CHUNK {
-                true => self.workers.install(parts)?.iter().sum::<f64>(),
-                false => values.chunks(CHUNK).map(square).sum::<f64>(),
+            if spec.grad.is_none() {
+                continue;
+            }
+            let values = self.grad(&spec.name)?;
+            let sum = match values.len() > SHORT {
+                true => self.workers.install(|| Ok::<_, Error>(squares(values)))?,
+                false => squares(values),
             };
             norms.push(sum.sqrt());
             total += sum;
@@ -152,7 +164,7 @@ impl Session {
                 batch: self.batch,
             };
             let before = not_finite(step, &context)?;
-            self.workers.install(|| run_step(exe, step, &mut context, &mut ones, &mut None))?;
+            self.workers.install(|| run_step(exe, step, &mut context, &mut ones, &mut None, &mut None))?;
             let after = not_finite(step, &context)?;
             let is_new = |place: &(BufferId, usize)| before.binary_search(place).is_err();
             if let Some((buffer, _)) = after.iter().find(|place| is_new(place)) {
@@ -183,6 +195,6 @@ fn layer_of(plan: &Plan, step: &Step, buffer: BufferId) -> String {
     match step {
         Step::Kernel(kernel) => kernel.name.clone(),
         Step::Dense { name, .. } => name.clone(),
-        Step::Count { .. } => plan.buffer(buffer).name.clone(),
+        Step::Count { .. } | Step::Update { .. } => plan.buffer(buffer).name.clone(),
     }
 }

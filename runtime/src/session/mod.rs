@@ -12,12 +12,16 @@ use crate::metrics::FiringRates;
 use crate::profile::{self, Phase, StepTime};
 use crate::workers::{Workers, threads_or_all};
 use crate::{Error, call};
-use inspect::Watch;
+use inspect::{Watch, squares};
 use needs::{check, needs, refuse_too_large};
 use rayon::prelude::*;
 use snnc_plan::{BufferId, Executable, InputSpec, ParamSpec, Plan, PlanMode, Step, Tap};
 use std::collections::HashMap;
 use std::time::Instant;
+
+/// What moves a parameter: its number, its values, its gradient and the sum of that's squares.
+pub type Change<'a> =
+    dyn FnMut(usize, &ParamSpec, &mut [f32], (&[f32], f64)) -> Result<(), Error> + Send + 'a;
 
 /// A plan that can run. Parameters are zero until they are set.
 pub struct Session {
@@ -173,6 +177,9 @@ impl Session {
     pub fn grad(&self, name: &str) -> Result<&[f32], Error> {
         let spec = self.spec(name)?;
         let grad = spec.grad.ok_or_else(|| Error::User(format!("`{name}` has no gradient")))?;
+        if self.exe.plan.hands_gradients() {
+            return Err(Error::User(format!("the gradient of `{name}` is not kept: the optimiser has it")));
+        }
         self.values(grad, spec.len())
     }
 
@@ -184,6 +191,9 @@ impl Session {
     where
         F: FnMut(usize, &ParamSpec, &mut [f32], &[f32]) -> Result<(), Error> + Send,
     {
+        if self.exe.plan.hands_gradients() {
+            return Err(Error::Internal("gradients are handed over, not kept".to_string()));
+        }
         self.prepared = false;
         let (plan, arena, fixed, batch) = (&self.exe.plan, &mut self.arena, self.fixed, self.batch);
         let at = |id: BufferId| span(plan.buffer(id).place, plan.buffer(id).bytes, fixed, batch);
@@ -330,10 +340,10 @@ impl Session {
     /// [`Error::Internal`] for a broken plan.
     pub fn run_forward(&mut self) -> Result<(), Error> {
         if !self.prepared || self.exe.plan.mode == PlanMode::Train {
-            self.run(Phase::Prepare)?;
+            self.run(Phase::Prepare, &mut None)?;
             self.prepared = true;
         }
-        self.run(Phase::Forward)?;
+        self.run(Phase::Forward, &mut None)?;
         for (seen, probe) in self.seen.iter_mut().zip(&self.exe.plan.probes) {
             *seen += (probe.neurons * probe.steps * self.batch) as u64;
         }
@@ -351,7 +361,19 @@ impl Session {
         if self.exe.plan.mode != PlanMode::Train {
             return Err(Error::User("a model compiled for inference has no backward pass".to_string()));
         }
-        self.run(Phase::Backward)
+        self.run(Phase::Backward, &mut None)
+    }
+
+    /// As [`Session::run_backward`], where gradients are not kept: each is given to `change` as soon as it is complete, with
+    /// its parameter, that is read no more, and the sum of the gradient's squares; on this session's threads.
+    ///
+    /// # Errors
+    /// As [`Session::run_backward`]; the first error of `change`.
+    pub fn run_backward_handing(&mut self, change: &mut Change<'_>) -> Result<(), Error> {
+        if self.exe.plan.mode != PlanMode::Train {
+            return Err(Error::User("a model compiled for inference has no backward pass".to_string()));
+        }
+        self.run(Phase::Backward, &mut Some(change))
     }
 
     /// The logits of the last step, `[samples, classes]`.
@@ -415,7 +437,7 @@ impl Session {
         self.times.as_deref().unwrap_or(&[])
     }
 
-    fn run(&mut self, phase: Phase) -> Result<(), Error> {
+    fn run(&mut self, phase: Phase, change: &mut Option<&mut Change<'_>>) -> Result<(), Error> {
         let plan = &self.exe.plan;
         let (before, steps) = match phase {
             Phase::Prepare => (0, &plan.prepare),
@@ -434,7 +456,7 @@ impl Session {
         self.workers.install(|| {
             for (at, step) in steps.iter().enumerate() {
                 let start = times.is_some().then(Instant::now);
-                run_step(exe, step, &mut context, ones, watch)?;
+                run_step(exe, step, &mut context, ones, watch, change)?;
                 if let (Some(start), Some(row)) = (start, times.as_mut().and_then(|t| t.get_mut(before + at)))
                 {
                     row.calls += 1;
@@ -452,8 +474,16 @@ fn run_step(
     context: &mut Context<'_>,
     ones: &mut [u64],
     watch: &mut Option<Watch>,
+    change: &mut Option<&mut Change<'_>>,
 ) -> Result<(), Error> {
     match step {
+        Step::Update { param, values, grad } => {
+            let (Some(change), spec) = (change, &context.plan.params[*param]) else { return Ok(()) };
+            let (values, grad) = (context.span(*values), context.span(*grad));
+            let (values, [grad]) = context.arena.write_and_read(values, [grad])?;
+            let grad = &grad[..spec.len()];
+            change(*param, spec, &mut values[..spec.len()], (grad, squares(grad)))
+        }
         Step::Kernel(kernel) => call::run(exe, kernel, context),
         Step::Dense { op, .. } => dense::run(op, context),
         Step::Count { probe, buffer } => {

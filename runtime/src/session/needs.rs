@@ -31,7 +31,7 @@ pub fn needs(plan: &Plan, max_batch: usize, threads: usize) -> Result<Needs, Err
     let products = || {
         plan.steps().filter_map(|step| match step {
             Step::Dense { op, .. } => Some(op),
-            Step::Kernel(_) | Step::Count { .. } => None,
+            Step::Kernel(_) | Step::Count { .. } | Step::Update { .. } => None,
         })
     };
     let shared = products().map(|op| dense::shared_floats(op, max_batch)).max().unwrap_or(0);

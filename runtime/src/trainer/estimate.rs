@@ -1,12 +1,13 @@
 //! What a run takes, before it begins: memory, which is known, and time, which one batch tells.
 
+use super::descent::Descent;
 use super::{TrainOptions, check, set_batch};
 use crate::augment::Mixing;
 use crate::data::Dataset;
 use crate::encode::Draws;
 use crate::loader::{self, Source, with_batches};
 use crate::metrics::Times;
-use crate::optim::{Average, LearningRate, Pace, Rule};
+use crate::optim::{Average, LearningRate, Rule};
 use crate::{Error, Session, initialise, memory};
 use serde::Serialize;
 use snnc_plan::{InputSpec, Plan, Recipe};
@@ -170,10 +171,10 @@ pub fn dry_run(
     let memory = super::budget(train, infer, data, recipe)?;
     train.set_draws(Draws::training(options.seed, 0));
     initialise(train, options.seed)?;
-    let mut seconds = step(train, data, options)?;
+    let (mut seconds, mut norm) = step(train, data, options)?;
     if total(&seconds) < QUICK {
         initialise(train, options.seed)?;
-        seconds = step(train, data, options)?;
+        (seconds, norm) = step(train, data, options)?;
     }
     let steps = options.samples(data.train.len()).div_ceil(recipe.batch);
     let epoch_seconds = total(&seconds) * steps as f64;
@@ -183,7 +184,7 @@ pub fn dry_run(
         available_bytes: memory::available(),
         batch: recipe.batch,
         loss: train.loss()?,
-        grad_norm: train.grad_norms()?.1,
+        grad_norm: norm,
         step_seconds: seconds,
         steps,
         epoch_seconds,
@@ -196,8 +197,8 @@ fn total(times: &Times) -> f64 {
     times.data + times.forward + times.backward + times.update
 }
 
-/// One step on the first samples.
-fn step(train: &mut Session, data: &Dataset, options: &TrainOptions) -> Result<Times, Error> {
+/// One step on the first samples: its times, and the norm of all gradients together.
+fn step(train: &mut Session, data: &Dataset, options: &TrainOptions) -> Result<(Times, f64), Error> {
     let recipe = &options.recipe;
     let params = train.plan().params.len();
     let mut rule = Rule::new(recipe.optimizer, options.decay, params);
@@ -225,16 +226,14 @@ fn step(train: &mut Session, data: &Dataset, options: &TrainOptions) -> Result<T
     train.run_forward()?;
     train.apply_updates()?;
     times.forward = lap.seconds();
-    train.run_backward()?;
-    times.backward = lap.seconds();
-    let pace = Pace { lr: LearningRate::of(recipe).at(0) as f32, clip: 1.0 };
-    rule.begin_step();
-    train.change_params(|index, spec, values, grad| {
-        rule.step(index, spec.role, values, grad, pace)?;
-        average.as_mut().map_or(Ok(()), |average| average.update(index, values))
+    let lr = LearningRate::of(recipe).at(0) as f32;
+    let (rule, average) = (&mut rule, average.as_mut());
+    let descent = Descent { rule, average, lr, clip_norm: recipe.clip_norm };
+    let (_, norm) = descent.run(train, &mut lap, &mut times).map_err(|error| match error {
+        Error::Diverged(what) => Error::Diverged(format!("{what} is not finite in the first step")),
+        other => other,
     })?;
-    times.update = lap.seconds();
-    Ok(times)
+    Ok((times, norm))
 }
 
 #[cfg(test)]

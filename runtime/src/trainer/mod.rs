@@ -8,6 +8,7 @@
 //!
 //! Invariant: a run is the same, bit for bit, for any number of threads, and wherever it was stopped and resumed.
 
+mod descent;
 mod estimate;
 mod folder;
 mod guided;
@@ -28,10 +29,11 @@ use crate::evaluate::{Evaluation, evaluate};
 use crate::health::Health;
 use crate::loader::{self, Batch, Batches, Source, with_batches};
 use crate::metrics::{EpochRecord, Pulse, Times};
-use crate::optim::{Average, LearningRate, Pace, Rule};
+use crate::optim::{Average, LearningRate, Rule};
 use crate::progress::Progress;
 use crate::rng::{Purpose, Rng};
 use crate::{Error, Session, memory};
+use descent::Descent;
 use folder::RunFolder;
 use options::check;
 use serde_json::json;
@@ -227,30 +229,19 @@ impl Run<'_> {
         }
         self.train.apply_updates()?;
         times.forward += lap.seconds();
-        self.train.run_backward()?;
-        times.backward += lap.seconds();
-        let (norms, norm) = self.train.grad_norms()?;
-        if !norm.is_finite() {
-            return Err(self.diverged("a gradient is not finite", batch, true));
-        }
+        let (rule, average) = (&mut self.rule, self.average.as_mut());
+        let descent = Descent { rule, average, lr, clip_norm: self.options.recipe.clip_norm };
+        let (norms, norm) = match descent.run(self.train, &mut lap, times) {
+            Err(Error::Diverged(what)) => {
+                return Err(self.diverged(&format!("{what} is not finite"), batch, true));
+            }
+            found => found?,
+        };
         self.health.step(&norms);
-        let clip = |most| Pace::clipped(lr, norm, most);
-        self.descend(self.options.recipe.clip_norm.map_or(Pace { lr, clip: 1.0 }, clip))?;
-        times.update += lap.seconds();
         self.state.tally = tally;
         self.state.grad_norm += norm;
         self.state.step += 1;
         Ok(())
-    }
-
-    /// Moves all parameters, and their averages.
-    fn descend(&mut self, pace: Pace) -> Result<(), Error> {
-        let (rule, average) = (&mut self.rule, &mut self.average);
-        rule.begin_step();
-        self.train.change_params(|index, spec, values, grad| {
-            rule.step(index, spec.role, values, grad, pace)?;
-            average.as_mut().map_or(Ok(()), |average| average.update(index, values))
-        })
     }
 
     /// Gives the parameters, or their averages, to the session that evaluates.

@@ -19,6 +19,7 @@ mod grad_input;
 mod grad_weight;
 mod group;
 mod in_place;
+mod late;
 mod linear;
 mod loss;
 mod mask;
@@ -77,6 +78,9 @@ pub struct Settings {
     pub forms: Forms,
     /// Whether the plan has [`Plan::taps`], and what they read lives to the end of a step.
     pub taps: bool,
+    /// Whether gradients are handed over within the backward pass ([`Step::Update`]) and not kept, and weights are laid out
+    /// just before they are read: the memory of both is then that of a layer, not of all.
+    pub hands_gradients: bool,
 }
 
 /// A lowered graph.
@@ -99,16 +103,22 @@ pub fn lower(graph: &Graph, recipe: Recipe, settings: &Settings) -> Result<Lower
         return Err(LowerError(format!("the graph is at stage {:?}, not Packed", graph.stage)));
     }
     let mut lowering = Lowering::new(graph, choice::choose(graph, settings)?, settings.taps);
+    lowering.hands_gradients = settings.hands_gradients && graph.mode == Mode::Train;
     for &value in graph.params.iter().chain(&graph.inputs) {
         lowering.add_value(value)?;
     }
-    let sections = lowering.sections();
+    let mut sections = lowering.sections();
+    if lowering.hands_gradients {
+        lowering.late = late::Late::of(graph, &std::mem::take(&mut sections[PREPARE]));
+    }
     for (section, insts) in sections.into_iter().enumerate() {
         lowering.section = section;
         for inst in insts {
+            lowering.make_read(inst)?;
             lowering.lower_inst(inst)?;
         }
     }
+    lowering.make_results()?;
     let taps = if settings.taps { taps::taps(&lowering)? } else { Vec::new() };
     lowering.finish(recipe, taps)
 }
@@ -125,6 +135,9 @@ pub(crate) struct Lowering<'g> {
     probes: Vec<Probe>,
     /// When values are read for the last time.
     uses: in_place::Uses,
+    /// What is made of parameters alone, where it is made just before it is read.
+    late: late::Late,
+    hands_gradients: bool,
     /// How products with spikes are done.
     pub choices: Choices,
 }
@@ -145,6 +158,8 @@ impl<'g> Lowering<'g> {
             section: PREPARE,
             probes: Vec::new(),
             uses: in_place::Uses::of(graph, taps),
+            late: late::Late::default(),
+            hands_gradients: false,
             choices,
         }
     }
@@ -227,7 +242,8 @@ impl<'g> Lowering<'g> {
 
     /// Does what belongs to the parameters alone, wherever it is met.
     pub fn in_prepare<T>(&mut self, body: impl FnOnce(&mut Self) -> T) -> T {
-        let section = std::mem::replace(&mut self.section, PREPARE);
+        let own = if self.hands_gradients { self.section } else { PREPARE };
+        let section = std::mem::replace(&mut self.section, own);
         let made = body(self);
         self.section = section;
         made
@@ -334,7 +350,12 @@ impl<'g> Lowering<'g> {
         let inputs = graph.inputs.iter().map(|&i| self.input_spec(i)).collect::<Result<Vec<_>, _>>()?;
         let mut results: Vec<BufferId> = vec![self.buffer(logits)?];
         results.extend(loss);
-        results.extend(params.iter().flat_map(|spec| [spec.grad, spec.update]).flatten());
+        if self.hands_gradients {
+            late::hand_over(&params, &mut self.steps[BACKWARD]);
+        } else {
+            results.extend(params.iter().filter_map(|spec| spec.grad));
+        }
+        results.extend(params.iter().filter_map(|spec| spec.update));
         results.extend(taps.iter().map(|tap| tap.buffer));
         let special = Special {
             given: params.iter().map(|spec| spec.buffer).chain(inputs.iter().map(|i| i.buffer)).collect(),
