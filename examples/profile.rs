@@ -93,7 +93,7 @@ impl Products {
         for product in &self.all {
             let Product { form, input, step, work, .. } = product;
             let alone = self.all.iter().filter(|other| other.step == *step).count() == 1;
-            let expected = 1.0 / cycles_per_add(*form, input.rate, work, self.vector);
+            let expected = 1.0 / cycles_per_add(*form, *input, work, self.vector);
             let own = rows
                 .iter()
                 .filter(|row| row.step == *step || *form == Form::Dense && row.step == product.layer);

@@ -70,7 +70,7 @@ pub enum Command {
     Plot(PlotArgs),
     /// Measure a trained model on the test part of a data set.
     ///
-    /// JSON: test_accuracy (0 to 1), test_top5, test_loss, samples, images_per_second, peak_bytes, firing_rates.
+    /// JSON: test_accuracy (0 to 1), test_top5, test_loss, samples, images_per_second, peak_bytes, firing_rates, fires.
     Eval(EvalArgs),
     /// Count the operations of an inference and price them, layer by layer.
     ///
@@ -80,7 +80,7 @@ pub enum Command {
     Energy(EnergyArgs),
     /// Compute the logits of the samples in a .npy file.
     ///
-    /// JSON: samples, classes, output, seconds, images_per_second, peak_bytes, firing_rates.
+    /// JSON: samples, classes, output, seconds, images_per_second, peak_bytes, firing_rates, fires.
     Infer(InferArgs),
     /// One forward and backward in training mode: the loss and the gradient of every parameter by its path.
     ///

@@ -40,6 +40,7 @@ pub fn run(args: &InferArgs, as_json: bool) -> Result<(), Failure> {
             "images_per_second": speed,
             "peak_bytes": session.peak_bytes(),
             "firing_rates": session.firing_rates(),
+            "fires": session.fires(),
         }));
     }
     let path = args.output.display();

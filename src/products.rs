@@ -17,18 +17,39 @@ pub struct ProductArgs {
     #[arg(long, value_delimiter = ',', value_name = "[LAYER=]RATE,…", value_parser = of_layer(firing_rate))]
     #[arg(allow_negative_numbers = true)]
     pub firing_rate: Vec<OfLayer<f64>>,
-    /// How products with spikes are done, that of a layer or all others: walk, grouped, dense; the cheapest where it is not given.
+    /// The share of neurons that is expected to fire at one timestep at least, of a layer of neurons or of all others, as
+    /// `eval --json` tells it: where spikes repeat over time, products may be done by patterns.
+    #[arg(long, value_delimiter = ',', value_name = "[LAYER=]SHARE,…", value_parser = of_layer(share))]
+    #[arg(allow_negative_numbers = true)]
+    pub fires: Vec<OfLayer<f64>>,
+    /// How products with spikes are done, that of a layer or all others: walk, patterns, grouped, dense; the cheapest where it
+    /// is not given.
     #[arg(long, value_delimiter = ',', value_name = "[LAYER=]FORM,…", value_parser = of_layer(Form::from_str))]
     pub form: Vec<OfLayer<Form>>,
 }
 
 impl ProductArgs {
-    /// What neurons are expected to do.
+    /// Whether it is said what neurons do.
+    pub fn tell_activities(&self) -> bool {
+        !self.firing_rate.is_empty() || !self.fires.is_empty()
+    }
+
+    /// What neurons are expected to do. What is said of a layer alone counts before what is said of all others.
     pub fn activities(&self) -> Activities {
-        let (rest, layers) = by_layer(&self.firing_rate);
-        let activity = |rate: f64| Activity::of_rate(rate as f32);
-        let layers = layers.into_iter().map(|(layer, rate)| (layer, activity(rate))).collect();
-        Activities { rest: rest.map_or_else(Activity::default, activity), layers }
+        let (rate, rates) = by_layer(&self.firing_rate);
+        let (fires, shares) = by_layer(&self.fires);
+        let activity = |rate: Option<f64>, fires: Option<f64>| Activity {
+            rate: rate.map_or(Activity::default().rate, |rate| rate as f32),
+            fires: fires.map(|fires| fires as f32),
+        };
+        let of = |layer: &String| {
+            let (rate, fires) = (rates.get(layer).copied().or(rate), shares.get(layer).copied().or(fires));
+            (layer.clone(), activity(rate, fires))
+        };
+        Activities {
+            rest: activity(rate, fires),
+            layers: rates.keys().chain(shares.keys()).map(of).collect(),
+        }
     }
 
     /// The forms that are asked for.
@@ -37,20 +58,27 @@ impl ProductArgs {
         Forms { rest, layers }
     }
 
-    /// Whether all layers that are named are layers of the model.
+    /// Whether all layers that are named are layers of the model, and can do what is said of them.
     pub fn check(&self, plan: &Plan) -> Result<(), Failure> {
         check_layers(&self.activities(), plan).map_err(Failure::User)
     }
 
     /// What was asked for, as `config.json` keeps it.
-    pub fn settings(&self) -> (Value, Value) {
-        (json!(texts(&self.firing_rate)), json!(texts(&self.form)))
+    pub fn settings(&self) -> [(&'static str, Value); 3] {
+        [
+            ("firing_rate", json!(texts(&self.firing_rate))),
+            ("fires", json!(texts(&self.fires))),
+            ("form", json!(texts(&self.form))),
+        ]
     }
 
     /// What is not given is as `config.json` keeps it.
     pub fn merge(&mut self, kept: &Value) {
         if self.firing_rate.is_empty() {
             self.firing_rate = parsed(&kept["firing_rate"], of_layer(firing_rate));
+        }
+        if self.fires.is_empty() {
+            self.fires = parsed(&kept["fires"], of_layer(share));
         }
         if self.form.is_empty() {
             self.form = parsed(&kept["form"], of_layer(Form::from_str));
@@ -114,4 +142,9 @@ pub fn firing_rate(text: &str) -> Result<f64, String> {
         Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
         Ok(_) | Err(_) => Err("a firing rate is a number from 0 to 1".to_owned()),
     }
+}
+
+/// Reads a share of neurons.
+fn share(text: &str) -> Result<f64, String> {
+    firing_rate(text).map_err(|_| "a share of neurons is a number from 0 to 1".to_owned())
 }

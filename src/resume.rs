@@ -81,8 +81,7 @@ fn newest(model: &str) -> Option<PathBuf> {
 pub fn settings(args: &TrainArgs) -> Value {
     let params: serde_json::Map<_, _> =
         args.model.define.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
-    let (firing_rate, form) = args.products.settings();
-    json!({
+    let mut settings = json!({
         "data": args.data,
         "epochs": args.epochs,
         "batch": args.batch,
@@ -91,10 +90,10 @@ pub fn settings(args: &TrainArgs) -> Value {
         "limit": args.limit,
         "test_limit": args.test_limit,
         "save_every": args.save_every,
-        "firing_rate": firing_rate,
-        "form": form,
         "params": params,
-    })
+    });
+    args.products.settings().into_iter().for_each(|(name, value)| settings[name] = value);
+    settings
 }
 
 /// The arguments, and where they are silent, what the run was asked for.

@@ -173,7 +173,7 @@ fn batches(recipe: &Recipe, args: &TrainArgs, data: &Dataset) -> (usize, usize) 
 fn activities(args: &TrainArgs, earlier: Option<&Earlier>) -> Result<Activities, Failure> {
     let checkpoint = earlier.and_then(|earlier| earlier.checkpoint.as_ref());
     let measured = match checkpoint {
-        Some(checkpoint) if args.products.firing_rate.is_empty() => measured(checkpoint)?,
+        Some(checkpoint) if !args.products.tell_activities() => measured(checkpoint)?,
         _ => None,
     };
     Ok(measured.unwrap_or_else(|| args.products.activities()))
@@ -186,7 +186,7 @@ fn recompiled(
     data: &Dataset,
     measured: &Activities,
 ) -> Result<Option<(Executable, Executable)>, Error> {
-    if !args.products.firing_rate.is_empty() {
+    if args.products.tell_activities() {
         return Ok(None);
     }
     match code(loaded, args, data, measured) {

@@ -99,19 +99,58 @@ fn the_report_tells_the_order_of_attention() {
 
 #[test]
 fn the_report_tells_how_products_are_done() {
-    let rates = ["--firing-rate", "stem.unit.lif=0.4,0.05"];
+    let rates = ["--firing-rate", "stem.unit.lif=0.4,0.05", "--fires", "stem.unit.lif=0.7"];
     let switches = ["--form", "body.unit_2.conv=dense", "--emit", "report", "--mode", "infer"];
     let run = snnc(&[&["compile", "models/digits.snn"][..], &rates, &switches].concat());
     let rows = run.succeeds().stdout.lines().skip_while(|line| !line.starts_with("products with spikes"));
     let rows: Vec<Vec<&str>> = rows.skip(2).take(3).map(|row| row.split_whitespace().collect()).collect();
-    let told: Vec<[&str; 3]> = rows.iter().map(|row| [row[4], row[0], row[1]]).collect();
+    let told: Vec<[&str; 4]> = rows.iter().map(|row| [row[5], row[0], row[1], row[2]]).collect();
     // The head reads what a pool takes of a layer that fires at 5 %; unsaid forms are chosen.
     let expected = [
-        ["body.unit.conv", told[0][1], "0.400"],
-        ["body.unit_2.conv", "dense", "0.050"],
-        ["head.linear", "walk", "0.050"],
+        ["body.unit.conv", told[0][1], "0.400", "0.700"],
+        ["body.unit_2.conv", "dense", "0.050", "-"],
+        ["head.linear", "walk", "0.050", "-"],
     ];
     assert_eq!(told, expected, "{}", run.stdout);
+}
+
+/// Rows of the report's products: form, rate, share that fires, multiply-adds a cycle.
+fn products(options: &[&str]) -> Vec<Vec<String>> {
+    let run =
+        snnc(&[&["compile", "models/digits.snn", "--emit", "report", "--mode", "infer"], options].concat());
+    let rows = run.succeeds().stdout.lines().skip_while(|line| !line.starts_with("products with spikes"));
+    rows.skip(2).take(3).map(|row| row.split_whitespace().map(String::from).collect()).collect()
+}
+
+#[test]
+fn products_are_done_by_patterns_where_asked_and_where_spikes_repeat() {
+    let asked = products(&["--form", "patterns"]);
+    for row in &asked {
+        let speed: f64 = row[3].parse().expect("a number");
+        assert!(row[0] == "patterns" && row[2] == "-" && speed > 0.0 && speed.is_finite(), "{row:?}");
+    }
+    // The fewer neurons share the spikes, the fewer rows are added; of an unknown share the largest is expected.
+    let wide = |said: &[&str]| -> f64 {
+        let rows = products(&[&["-D", "width=128", "--form", "patterns"], said].concat());
+        rows[0][3].parse().expect("a number")
+    };
+    let (unknown, all, repeating) = (wide(&[]), wide(&["--fires", "0.6"]), wide(&["--fires", "0.2"]));
+    assert_eq!(unknown, all);
+    assert!(repeating > 2.0 * all, "{repeating} where each repeats, {all} where none does");
+    // What is said of a layer is joined with what is said of all: a rate here, a share there.
+    let both = products(&["--fires", "stem.unit.lif=0.3,0.25", "--firing-rate", "stem.unit.lif=0.2,0.1"]);
+    let told: Vec<[&str; 2]> = both.iter().map(|row| [row[1].as_str(), row[2].as_str()]).collect();
+    assert_eq!(told, [["0.200", "0.300"], ["0.100", "0.250"], ["0.100", "0.250"]]);
+}
+
+#[test]
+fn patterns_are_chosen_for_wide_layers_by_themselves() {
+    let chosen = |fires: &[&str]| products(&[&["-D", "width=128", "--firing-rate", "0.2"], fires].concat());
+    let forms =
+        |rows: Vec<Vec<String>>| -> Vec<String> { rows.into_iter().map(|row| row[0].clone()).collect() };
+    let (unknown, repeating) = (forms(chosen(&[])), forms(chosen(&["--fires", "0.33"])));
+    assert!(!unknown.contains(&"patterns".to_string()), "{unknown:?}");
+    assert_eq!(repeating[0], "patterns", "{repeating:?}");
 }
 
 #[test]

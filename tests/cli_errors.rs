@@ -19,6 +19,14 @@ fn the_command_line() {
     snnc(&["compile", MODEL, "--emit", "irr"]).fails(2, &["irr"]);
     snnc(&["compile", MODEL, "--firing-rate", "body.unit.lif=1.5"]).fails(2, &["from 0 to 1"]);
     snnc(&["compile", MODEL, "--firing-rate", "body.lif=0.5"]).fails(1, &["`body.lif`", "body.unit.lif"]);
+    snnc(&["compile", MODEL, "--fires", "body.unit.lif=1.5"]).fails(2, &["share of neurons", "from 0 to 1"]);
+    snnc(&["compile", MODEL, "--fires", "many"]).fails(2, &["'many'", "--fires"]);
+    snnc(&["compile", MODEL, "--fires", "body.lif=0.5"]).fails(1, &["`body.lif`", "body.unit.lif"]);
+    snnc(&["compile", MODEL, "--fires", "body.unit.lif=0.1"])
+        .fails(1, &["`body.unit.lif`", "from 0.15 to 0.6"]);
+    snnc(&["compile", MODEL, "--fires", "0.3", "--firing-rate", "0.05"])
+        .fails(1, &["0.3", "from 0.05 to 0.2"]);
+    snnc(&["compile", MODEL, "--form", "head=patterns"]).fails(1, &["`head`", "head.linear"]);
     snnc(&["compile", MODEL, "--form", "head.linear=wide"]).fails(2, &["`wide`", "walk"]);
     snnc(&["compile", MODEL, "--form", "head=walk"]).fails(1, &["`head`", "head.linear"]);
     snnc(&["compile", MODEL, "--emit", "ir:after=nothing"]).fails(2, &["nothing"]);

@@ -24,12 +24,12 @@ fn checkpoint(folder: &Folder, run: &str, name: &str) -> (Value, Vec<u8>) {
     (serde_json::from_str(metadata).expect("JSON"), tensors.to_vec())
 }
 
-/// Rates as metadata has them: of single precision.
-fn as_kept(rates: &Value) -> Value {
-    let rates = rates.as_object().expect("rates").iter();
-    rates
-        .map(|(layer, rate)| (layer.clone(), json!({ "rate": rate.as_f64().expect("a rate") as f32 })))
-        .collect()
+/// Rates and shares of an epoch's record as metadata has them: of single precision.
+fn as_kept(record: &Value) -> Value {
+    let share = |key: &str, layer: &str| record[key][layer].as_f64().expect("a share") as f32;
+    let layers = record["firing_rates"].as_object().expect("rates").keys();
+    let kept = |layer: &str| json!({ "rate": share("firing_rates", layer), "fires": share("fires", layer) });
+    layers.map(|layer| (layer.clone(), kept(layer))).collect()
 }
 
 #[test]
@@ -38,10 +38,10 @@ fn the_first_epoch_decides_what_kernels_are_compiled_for() {
     let found = train(&folder, "run", &["--epochs", "3"]).json();
     let (metadata, tensors) = checkpoint(&folder, "run", "last.safetensors");
     let epochs = found["history"].as_array().expect("epochs");
-    assert_eq!(metadata["activities"], as_kept(&epochs[0]["firing_rates"]));
+    assert_eq!(metadata["activities"], as_kept(&epochs[0]));
     let best = epochs.iter().rev().find(|epoch| epoch["best"] == true).expect("a best epoch");
     let (of_best, _) = checkpoint(&folder, "run", "best.safetensors");
-    assert_eq!(of_best["activities"], as_kept(&best["firing_rates"]));
+    assert_eq!(of_best["activities"], as_kept(best));
     // Another form adds in another order: with the rates of before it is another run.
     train(&folder, "told", &["--epochs", "3", "--firing-rate", "0.15"]).json();
     let (told, others) = checkpoint(&folder, "told", "last.safetensors");
@@ -67,7 +67,8 @@ fn a_resumed_run_has_the_kernels_of_its_checkpoint() {
     }
     assert!(saved("parts") == saved("whole"), "other bits");
     // What was said of rates and forms belongs to the run.
-    let said = ["--firing-rate", "stem.unit.lif=0.9,0.1", "--form", "head.linear=dense"];
+    let said = ["--firing-rate", "stem.unit.lif=0.9,0.1", "--fires", "0.3,stem.unit.lif=1"];
+    let said = [&said[..], &["--form", "head.linear=dense,body.unit.conv=patterns"]].concat();
     train(&folder, "said", &[&["--epochs", "2"], &said[..]].concat()).json();
     train(&folder, "again", &[&["--epochs", "2", "--stop-after", "1"], &said[..]].concat());
     snnc(&["train", DIGITS, "--resume", &folder.file("again")]).succeeds();

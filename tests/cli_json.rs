@@ -48,6 +48,9 @@ fn what_runs_a_network() {
     let eval = snnc(&["eval", MODEL, "--weights", &weights, "--limit", "50", "--json"]).json();
     has(&eval, &common);
     has(&eval, &["test_accuracy", "test_loss"]);
+    let share = |key: &str| eval[key]["body.unit.lif"].as_f64().unwrap_or(-1.0);
+    let (rate, fires) = (share("firing_rates"), share("fires"));
+    assert!(rate <= fires && fires <= 1.0, "{fires} fire at all, {rate} at a timestep");
     assert_eq!(eval["samples"], 50);
     let x = folder.write("x.npy", floats(&[2, 1, 8, 8], &images(2)));
     let y = folder.write("y.npy", labels(&[1, 2]));

@@ -27,6 +27,8 @@ pub struct Evaluation {
     pub peak_bytes: u64,
     /// Spikes per neuron and timestep.
     pub firing_rates: FiringRates,
+    /// The share of neurons that fire at one timestep at least.
+    pub fires: FiringRates,
     /// How the rates of single neurons are spread by layer, over the first [`WATCHED`] samples.
     #[serde(skip)]
     pub neuron_rates: Vec<(String, Histogram)>,
@@ -76,6 +78,7 @@ pub fn evaluate(
         peak_bytes: session.peak_bytes()
             + loader::bytes(source.batch, source.input.sample_len(), session.threads(), false),
         firing_rates: session.firing_rates(),
+        fires: session.fires(),
         neuron_rates,
     })
 }

@@ -260,6 +260,8 @@ pub struct EpochRecord {
     pub resident_bytes: Option<u64>,
     /// Firing rates over the test samples.
     pub firing_rates: FiringRates,
+    /// The share of neurons that fired at one timestep at least, over the test samples.
+    pub fires: FiringRates,
 }
 
 #[cfg(test)]

@@ -176,6 +176,8 @@ fn module(isa: OwnedTargetIsa, wide: Option<Wide>) -> JITModule {
     if let Some(wide) = wide {
         builder.symbol("snnc_add_rows", wide.add_rows as *const u8);
         builder.symbol("snnc_dot_rows", wide.dot_rows as *const u8);
+        builder.symbol("snnc_list_patterns", wide.list_patterns as *const u8);
+        builder.symbol("snnc_add_patterns", wide.add_patterns as *const u8);
         builder.symbol("snnc_sum_groups", wide.sum_groups as *const u8);
         builder.symbol("snnc_add_groups", wide.add_groups as *const u8);
         builder.symbol("snnc_turn", wide.turn as *const u8);
@@ -202,6 +204,8 @@ fn declare_wide(module: &mut JITModule) -> Result<emit::WideNames, CodegenError>
     Ok(emit::WideNames {
         add_rows: declare("snnc_add_rows", emit::WALK_ARGUMENTS)?,
         dot_rows: declare("snnc_dot_rows", emit::WALK_ARGUMENTS)?,
+        list_patterns: declare("snnc_list_patterns", emit::LIST_ARGUMENTS)?,
+        add_patterns: declare("snnc_add_patterns", emit::PATTERNS_ARGUMENTS)?,
         sum_groups: declare("snnc_sum_groups", emit::SUM_ARGUMENTS)?,
         add_groups: declare("snnc_add_groups", emit::LOOKUP_ARGUMENTS)?,
         turn: declare("snnc_turn", emit::TURN_ARGUMENTS)?,

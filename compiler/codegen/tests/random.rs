@@ -287,7 +287,8 @@ impl Maker {
             };
         }
         let word = |maker: &mut Maker| Box::new(maker.word(depth - 1));
-        match self.random.below(6) {
+        match self.random.below(7) {
+            6 => Word::Number(Box::new(self.index(depth - 1))),
             0 => Word::And(word(self), word(self)),
             1 => Word::Or(word(self), word(self)),
             2 => Word::Xor(word(self), word(self)),

@@ -278,18 +278,39 @@ fn lower_with(
     Ok(Lowered { graph, passes, recomputed, forgone, products, plan, kernels })
 }
 
-/// Whether all layers whose activity is told are layers of neurons, or an input.
+/// Whether all layers whose activity is told are layers of neurons, or an input, and can be as active as is told.
 ///
 /// # Errors
-/// The first layer that is neither, and those that there are.
+/// The first layer that is neither, and those that there are; an activity that no neurons have.
 pub fn check_layers(activities: &Activities, plan: &Plan) -> Result<(), String> {
     let known = plan.probes.iter().map(|probe| probe.layer.as_str());
     let known: Vec<&str> = known.chain(plan.inputs.first().map(|input| input.name.as_str())).collect();
-    match activities.layers.keys().find(|layer| !known.contains(&layer.as_str())) {
-        None => Ok(()),
-        Some(layer) => Err(format!("`{layer}` is no layer of neurons; there are: {}", known.join(", "))),
+    if let Some(layer) = activities.layers.keys().find(|layer| !known.contains(&layer.as_str())) {
+        return Err(format!("`{layer}` is no layer of neurons; there are: {}", known.join(", ")));
     }
+    let rest = std::iter::once((None, &activities.rest));
+    let layers = activities.layers.iter().map(|(layer, activity)| (Some(layer.as_str()), activity));
+    rest.chain(layers).try_for_each(|(layer, activity)| check_activity(layer, activity, plan.timesteps))
 }
+
+/// Neurons that fire at a timestep fire at all, and each has a spike at least.
+fn check_activity(layer: Option<&str>, activity: &Activity, steps: usize) -> Result<(), String> {
+    let Activity { rate, fires: Some(fires) } = *activity else { return Ok(()) };
+    let most = (rate * steps as f32).min(1.0);
+    // Both may be rounded.
+    if fires >= rate * (1.0 - ROUNDING) && fires <= most * (1.0 + ROUNDING) {
+        return Ok(());
+    }
+    let of = layer.map_or("all layers".to_string(), |layer| format!("`{layer}`"));
+    let [low, high] = [rate, most].map(|bound| (bound * 1e4).round() / 1e4);
+    Err(format!(
+        "no share of {fires} fires at all in {of}: at a firing rate of {rate} over {steps} timesteps it is from \
+         {low} to {high}"
+    ))
+}
+
+/// How far a share may be off its bounds, relative to them.
+const ROUNDING: f32 = 0.02;
 
 fn records(plan: &Plan, kernels: &[Kernel], code: &Code) -> Vec<KernelRecord> {
     let mut steps: HashMap<usize, usize> = HashMap::new();

@@ -109,12 +109,13 @@ fn products(out: &mut String, built: &Built<'_>) -> std::fmt::Result {
         return Ok(());
     }
     writeln!(out, "\nproducts with spikes, for vectors of {}; adds as if all bits were set", built.vector)?;
-    writeln!(out, "  form      rate  adds/cycle   Madds/sample  layer")?;
+    writeln!(out, "  form       rate   fires  adds/cycle   Madds/sample  layer")?;
     for product in built.products {
         let Product { layer, form, input, adds, work, .. } = product;
-        let fast = 1.0 / cycles_per_add(*form, input.rate, work, built.vector);
+        let fast = 1.0 / cycles_per_add(*form, *input, work, built.vector);
         let adds = *adds as f64 / 1e6;
-        writeln!(out, "  {form:7} {:6.3} {fast:11.1} {adds:14.2}  {layer}", input.rate)?;
+        let fires = input.fires.map_or("-".to_string(), |fires| format!("{fires:.3}"));
+        writeln!(out, "  {form:8} {:6.3} {fires:>7} {fast:11.1} {adds:14.2}  {layer}", input.rate)?;
     }
     Ok(())
 }

@@ -25,6 +25,12 @@ pub const MAX_LANES: usize = 128;
 /// The most words of a walk's position: their bits are numbered by one byte.
 pub const MAX_WORDS: usize = 4;
 
+/// The most timesteps of a pattern: it has 15 values then, and their sums fit the nearest cache.
+pub const MAX_STEPS: usize = 4;
+
+/// The most words of a list of patterns.
+pub const MAX_LIST_WORDS: usize = 16;
+
 /// Partial sums of a dot product: lane l of a row is added to number l mod 16.
 pub const PARTS: usize = 16;
 
@@ -259,6 +265,8 @@ pub enum Word {
     Or(Box<Word>, Box<Word>),
     /// Exclusive or.
     Xor(Box<Word>, Box<Word>),
+    /// A number in two's complement.
+    Number(Box<Index>),
     /// Shifted towards higher bits by a number in 0..64.
     Shl(Box<Word>, Box<Index>),
     /// Shifted towards lower bits by a number in 0..64.
@@ -303,6 +311,70 @@ pub struct Walk {
     pub lanes: usize,
     /// Where the sums of a position are (of a set bit, for dot products), in a writable F32 slot.
     pub sums: Run,
+}
+
+/// Lists of the neurons of a run of positions by their pattern over some timesteps: bit t of a neuron's pattern is set
+/// if it fires at the t-th of them. Made once for a position, they serve all its outputs.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct PatternLists {
+    /// Positions.
+    pub count: Index,
+    /// Words of a position, 1 to [`MAX_LIST_WORDS`].
+    pub words: usize,
+    /// Timesteps, 2 to [`MAX_STEPS`].
+    pub steps: usize,
+    /// Where the words of a position at the first timestep are, in a Bits slot.
+    pub bits: Run,
+    /// Elements from one timestep to the next.
+    pub time: Index,
+    /// Where the lists of a position go, in a writable Bits slot, as halves of words: first, for each pattern, how many
+    /// neurons it and those below have; then the numbers of the neurons, pattern after pattern from 1, ascending in
+    /// each.
+    pub lists: Run,
+}
+
+/// Pieces of a slot on a grid: that of row y and column x begins at `at + y*steps[0] + x*steps[1]`.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Grid {
+    /// The slot.
+    pub slot: Slot,
+    /// Where the first piece begins.
+    pub at: Index,
+    /// Elements from one row to the next, and from one column.
+    pub steps: [i64; 2],
+}
+
+/// A walk over the neurons that an output position sees through the taps of a kernel, by their patterns: the rows of a
+/// pattern are summed once, from 0, tap after tap; then each pattern's sum is added, from pattern 1 up, to those of
+/// the timesteps in it (also that of a pattern without neurons, which is 0).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct PatternWalk {
+    /// Timesteps, 2 to [`MAX_STEPS`].
+    pub steps: usize,
+    /// Rows and columns of taps.
+    pub taps: [Index; 2],
+    /// Where the lists of a tap are, in a Bits slot, as [`PatternLists`] makes them.
+    pub lists: Grid,
+    /// Where the rows of a tap are, in an F32 slot.
+    pub rows: Grid,
+    /// Elements from the row of one neuron to the next one's.
+    pub row: i64,
+    /// Lanes of a row, 1 to [`MAX_LANES`].
+    pub lanes: usize,
+    /// Where the sums of a timestep are, in a writable F32 slot.
+    pub sums: Run,
+    /// The most neurons that the lists hold.
+    pub most: usize,
+    /// Scratch memory of bits for the walk's own use: [`PatternWalk::order_len`] elements, undefined behind it.
+    pub order: Slot,
+}
+
+impl PatternWalk {
+    /// Elements of the scratch memory of a walk over so many neurons: the ends of the patterns, the neurons, and what a
+    /// wide store may write behind the last.
+    pub const fn order_len(steps: usize, most: usize) -> usize {
+        (1 << steps) + most + 32
+    }
 }
 
 /// The making of a table: the sums of all choices of rows of each group of [`GROUP`] of them. Entry `m` of group `g` lies
@@ -391,6 +463,11 @@ pub enum Stmt {
     /// `sums[j] += rows[k] * with[i]` for each position i and each set bit k of it, the j-th of the whole run:
     /// [`PARTS`] partial sums of a dot product, the lanes of a row in their order.
     DotRows(Walk, Run),
+    /// Lists neurons by pattern.
+    ListPatterns(PatternLists),
+    /// `sums[t] += rows[k]` for each neuron k of the lists and each timestep t of its pattern, in the order that
+    /// [`PatternWalk`] says.
+    AddPatterns(PatternWalk),
     /// `table[g, m] = 0 + row + row …`, the rows of group `g` whose bits of `m` are set, from the lowest.
     SumGroups(Groups),
     /// `sums[i] += table[g, m]` for each position i and each group g, m the g-th [`GROUP`] bits of it; in each lane one

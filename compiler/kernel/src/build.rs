@@ -8,8 +8,8 @@
 //! ```
 
 use crate::body::{
-    Access, Arith, Compare, Condition, Fold, Groups, Index, Kernel, Lookup, Mask, Reg, RegData, RegType, Row,
-    Run, Slot, SlotData, SlotElem, Stmt, Unary, Walk, Width, Word,
+    Access, Arith, Compare, Condition, Fold, Groups, Index, Kernel, Lookup, Mask, PatternLists, PatternWalk,
+    Reg, RegData, RegType, Row, Run, Slot, SlotData, SlotElem, Stmt, Unary, Walk, Width, Word,
 };
 use std::ops::{Add, Div, Mul, Sub};
 
@@ -222,6 +222,16 @@ pub fn popcount(word: Word) -> Index {
     Index::Popcount(Box::new(word))
 }
 
+/// A word as a number.
+pub fn number(word: Word) -> Index {
+    Index::Number(Box::new(word))
+}
+
+/// A number as a word.
+pub fn word_from(index: impl Into<Index>) -> Word {
+    Word::Number(Box::new(index.into()))
+}
+
 /// Lanes from the low bits of a word.
 pub fn mask_of(word: Word, n: usize) -> Mask {
     Mask::FromWord(Box::new(word), n)
@@ -428,6 +438,16 @@ impl Builder {
     /// Adds dot products of rows where bits are set.
     pub fn dot_rows(&mut self, walk: Walk, with: Run) {
         self.push(Stmt::DotRows(walk, with));
+    }
+
+    /// Lists neurons by pattern.
+    pub fn list_patterns(&mut self, lists: PatternLists) {
+        self.push(Stmt::ListPatterns(lists));
+    }
+
+    /// Adds the rows of listed neurons.
+    pub fn add_patterns(&mut self, walk: PatternWalk) {
+        self.push(Stmt::AddPatterns(walk));
     }
 
     /// Makes a table of sums of rows.

@@ -10,10 +10,10 @@
 //! ```
 
 use crate::body::{
-    ENTRIES, GROUP, Groups, Index, Kernel, Lookup, MAX_ROW, PARTS, Row, Run, Slot, Stmt, Walk, Width, Word,
-    entry,
+    Compare, ENTRIES, GROUP, Groups, Index, Kernel, Lookup, MAX_ROW, PARTS, PatternLists, PatternWalk, Row,
+    Run, Slot, Stmt, Walk, Width, Word, entry,
 };
-use crate::build::{Builder, load, load_word};
+use crate::build::{Builder, load, load_word, number, word_from};
 
 /// The kernel without walks, tables and turns.
 pub fn expand(kernel: &Kernel) -> Kernel {
@@ -27,6 +27,8 @@ fn stmts(k: &mut Builder, all: &[Stmt]) {
         match stmt {
             Stmt::AddRows(walk) => add_rows(k, walk),
             Stmt::DotRows(walk, with) => dot_rows(k, walk, with),
+            Stmt::ListPatterns(lists) => list_patterns(k, lists),
+            Stmt::AddPatterns(walk) => add_patterns(k, walk),
             Stmt::SumGroups(groups) => sum_groups(k, groups),
             Stmt::AddGroups(lookup) => add_groups(k, lookup),
             Stmt::Turn { from, to } => turn(k, from, to),
@@ -121,6 +123,85 @@ fn dot(k: &mut Builder, [sums, rows, with]: [(Slot, &Index); 3], lanes: usize) {
     if rest > 0 {
         k.store(sums.0, sums.1, load(sums.0, sums.1, rest) + product(&Index::from(whole), rest));
     }
+}
+
+/// The words of each pattern, bit after set bit.
+fn list_patterns(k: &mut Builder, lists: &PatternLists) {
+    let to = lists.lists.slot;
+    let count = k.index("count", &lists.count);
+    let time = k.index("time", &lists.time);
+    k.for_range("i", 0, count, |k, i| {
+        let from = k.index("from", piece(&lists.bits, &i));
+        let ends = k.index("ends", piece(&lists.lists, &i));
+        let numbers = k.index("numbers", &ends + (1usize << lists.steps));
+        let end = k.index("end", 0);
+        k.store_word(to, &ends, word_from(0), Width::Half);
+        k.for_range("pattern", 1, 1usize << lists.steps, |k, pattern| {
+            let others: Vec<Word> = (0..lists.steps)
+                .map(|t| {
+                    let silent = pattern.quotient(1 << t).remainder(2) - 1;
+                    Word::Reg(k.word("silent", word_from(silent)))
+                })
+                .collect();
+            k.for_range("word", 0, lists.words, |k, word| {
+                let alike = others.iter().enumerate().map(|(t, other)| {
+                    let own = load_word(lists.bits.slot, &from + &time * t + &word * 2, Width::Full);
+                    Word::Xor(Box::new(own), Box::new(other.clone()))
+                });
+                let alike = alike.reduce(|a, b| Word::And(Box::new(a), Box::new(b)));
+                k.each_bit("bit", alike.unwrap_or(Word::Const(0)), |k, bit| {
+                    k.store_word(to, &numbers + &end, word_from(&word * 64 + bit), Width::Half);
+                    k.set_index(&end, &end + 1);
+                });
+            });
+            k.store_word(to, &ends + &pattern, word_from(&end), Width::Half);
+        });
+    });
+}
+
+/// The lists of all taps are put in one order first; a part's rows are then summed pattern after pattern.
+fn add_patterns(k: &mut Builder, walk: &PatternWalk) {
+    let patterns = 1usize << walk.steps;
+    let half = |slot: Slot, at: Index| number(load_word(slot, at, Width::Half));
+    let [rows, columns] = [k.index("rows", &walk.taps[0]), k.index("columns", &walk.taps[1])];
+    let lists = k.index("lists", &walk.lists.at);
+    let end = k.index("end", 0);
+    k.store_word(walk.order, 0, word_from(0), Width::Half);
+    k.for_range("pattern", 1, patterns, |k, pattern| {
+        k.for_range("y", 0, &rows, |k, y| {
+            k.for_range("x", 0, &columns, |k, x| {
+                let list = &lists + &y * walk.lists.steps[0] + &x * walk.lists.steps[1];
+                let list = k.index("list", list);
+                let tap = k.index("tap", &y * walk.rows.steps[0] + &x * walk.rows.steps[1]);
+                let from = k.index("from", half(walk.lists.slot, &list + &pattern - 1));
+                let to = k.index("to", half(walk.lists.slot, &list + &pattern));
+                k.for_range("j", from, to, |k, j| {
+                    let row = half(walk.lists.slot, &list + j + patterns) * walk.row;
+                    k.store_word(walk.order, &end + patterns, word_from(&tap + row), Width::Half);
+                    k.set_index(&end, &end + 1);
+                });
+            });
+        });
+        k.store_word(walk.order, &pattern, word_from(&end), Width::Half);
+    });
+    let (base, sums) = (k.index("base", &walk.rows.at), k.index("sums", &walk.sums.at));
+    parts(k, walk.lanes, MAX_ROW, |k, lane, n| {
+        k.for_range("pattern", 1, patterns, |k, pattern| {
+            let from = k.index("from", half(walk.order, &pattern - 1));
+            let to = k.index("to", half(walk.order, pattern.clone()));
+            let sum = k.row("sum", n, Row::constant(0.0, n));
+            k.for_range("j", from, to, |k, j| {
+                let row = &base + half(walk.order, j + patterns);
+                k.set(sum, Row::Reg(sum) + load(walk.rows.slot, row + &lane, n));
+            });
+            for t in 0..walk.steps {
+                k.when(Compare::Eq, pattern.quotient(1 << t).remainder(2), 1, |k| {
+                    let at = k.index("at", &sums + walk.sums.step * t as i64 + &lane);
+                    k.store(walk.sums.slot, &at, load(walk.sums.slot, &at, n) + Row::Reg(sum));
+                });
+            }
+        });
+    });
 }
 
 /// Group after group, each entry from one with a row less.

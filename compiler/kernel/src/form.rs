@@ -10,6 +10,8 @@ use std::str::FromStr;
 pub enum Form {
     /// The set bits of a position are walked, and the rows of the weight that they choose are added.
     Walk,
+    /// Neurons are listed by the timesteps they fire at, and the rows of a list are summed once for all of them.
+    Patterns,
     /// Sums of rows of the weight are made for all choices of four of them, and the bits of a position look them up: the
     /// same work at any rate.
     Grouped,
@@ -19,15 +21,19 @@ pub enum Form {
 
 impl Form {
     /// All forms.
-    pub const ALL: [Form; 3] = [Form::Walk, Form::Grouped, Form::Dense];
+    pub const ALL: [Form; 4] = [Form::Walk, Form::Patterns, Form::Grouped, Form::Dense];
     /// Those that are chosen by themselves. The dense one is there to be compared with: it multiplies what need not be
     /// multiplied.
-    pub const CHOSEN: [Form; 2] = [Form::Walk, Form::Grouped];
+    pub const CHOSEN: [Form; 3] = [Form::Walk, Form::Patterns, Form::Grouped];
+
+    /// Those of the gradient of a weight.
+    pub const OF_GRADIENTS: [Form; 2] = [Form::Walk, Form::Grouped];
 
     /// The name.
     pub fn name(self) -> &'static str {
         match self {
             Form::Walk => "walk",
+            Form::Patterns => "patterns",
             Form::Grouped => "grouped",
             Form::Dense => "dense",
         }
@@ -75,6 +81,9 @@ fn collect(stmts: &[Stmt], forms: &mut Vec<String>) {
             Stmt::AddRows(walk) if turned => forms.push(format!("mirrored add {}", size(walk))),
             Stmt::AddRows(walk) => forms.push(format!("masked add {}", size(walk))),
             Stmt::DotRows(walk, _) => forms.push(format!("sampled dot {}", size(walk))),
+            Stmt::AddPatterns(walk) => {
+                forms.push(format!("pattern add {}x{} over {} timesteps", walk.most, walk.lanes, walk.steps));
+            }
             Stmt::AddGroups(lookup) => {
                 forms.push(format!("grouped add {}x{}", lookup.groups * GROUP, lookup.lanes))
             }
@@ -89,6 +98,7 @@ fn collect(stmts: &[Stmt], forms: &mut Vec<String>) {
             | Stmt::SetWord(..)
             | Stmt::Store(..)
             | Stmt::StoreWord(..)
+            | Stmt::ListPatterns(_)
             | Stmt::SumGroups(_)
             | Stmt::Turn { .. } => {}
         }

@@ -16,8 +16,8 @@
 //! the name, so that the text says which is meant.
 
 use crate::body::{
-    Access, Arith, Compare, Fold, GROUP, Index, Kernel, Mask, Reg, RegType, Row, Run, Slot, SlotElem, Stmt,
-    Unary, Walk, Width, Word,
+    Access, Arith, Compare, Fold, GROUP, Grid, Index, Kernel, Mask, PatternLists, PatternWalk, Reg, RegType,
+    Row, Run, Slot, SlotElem, Stmt, Unary, Walk, Width, Word,
 };
 use std::collections::HashSet;
 use std::fmt::{self, Display, Formatter, Write};
@@ -163,6 +163,8 @@ impl<'k> Printer<'k> {
                 let line = format!("dot_rows {} += {} . {with}", self.run("j", &walk.sums), self.rows(walk));
                 self.line(&format!("{line} for {}", self.positions(walk)));
             }
+            Stmt::ListPatterns(lists) => self.list_patterns(lists),
+            Stmt::AddPatterns(walk) => self.add_patterns(walk),
             Stmt::SumGroups(groups) => {
                 let table = self.place(groups.table.0, &groups.table.1);
                 let rows = format!("{} : f32[{}]", self.run("k", &groups.rows), groups.lanes);
@@ -184,6 +186,36 @@ impl<'k> Printer<'k> {
                 self.line(&line);
             }
         }
+    }
+
+    fn list_patterns(&mut self, lists: &PatternLists) {
+        let (to, from) = (self.run("i", &lists.lists), self.run("i", &lists.bits));
+        let (count, time) = (self.operand(&lists.count, Bond::Atom), self.operand(&lists.time, Bond::Atom));
+        let (words, steps) = (lists.words, lists.steps);
+        self.line(&format!(
+            "list_patterns {to} = {words} words {from} for i in 0..{count}, {steps} timesteps {time} apart"
+        ));
+    }
+
+    fn add_patterns(&mut self, walk: &PatternWalk) {
+        let sums = self.run("t", &walk.sums);
+        let (rows, lists) = (self.grid(&walk.rows), self.grid(&walk.lists));
+        let [y, x] = [0, 1].map(|axis| self.operand(&walk.taps[axis], Bond::Atom));
+        let (row, lanes, steps, most) = (walk.row, walk.lanes, walk.steps, walk.most);
+        let order = &self.slots[walk.order.0 as usize];
+        self.line(&format!(
+            "add_patterns {sums} += {rows} + k*{row} : f32[{lanes}] for row in 0..{y}, column in 0..{x}, k of {lists}, \
+             {steps} timesteps, at most {most} by {order}"
+        ));
+    }
+
+    fn grid(&self, grid: &Grid) -> String {
+        let [rows, columns] = grid.steps;
+        format!(
+            "{}[{} + row*{rows} + column*{columns}]",
+            self.slots[grid.slot.0 as usize],
+            self.index(&grid.at)
+        )
     }
 
     fn run(&self, counter: &str, run: &Run) -> String {
@@ -347,6 +379,7 @@ impl<'k> Printer<'k> {
             Word::Const(bits) => format!("{bits:#x}"),
             Word::Load(slot, at, width) => format!("load{} {}", bits(*width), self.place(*slot, at)),
             Word::FromMask(mask) => format!("bits({})", self.mask(mask)),
+            Word::Number(index) => format!("word({})", self.index(index)),
             Word::And(a, b) => format!("({} & {})", self.word(a), self.word(b)),
             Word::Or(a, b) => format!("({} | {})", self.word(a), self.word(b)),
             Word::Xor(a, b) => format!("({} ^ {})", self.word(a), self.word(b)),

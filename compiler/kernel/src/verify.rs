@@ -7,13 +7,15 @@
 //! 4. Loads and stores suit the slot's elements; stores go to what is writable; scratch memory is f32 or bits.
 //! 5. A walk has 1 to [`MAX_WORDS`] words and 1 to [`MAX_LANES`] lanes, and reads no slot that it writes; so do tables
 //!    and lookups, whose groups are those of as many words at most.
-//! 6. Divisors and steps are positive constants, a backwards loop has step 1, constant shifts are below 64.
+//! 6. Lists of patterns and walks over them have 2 to [`MAX_STEPS`] timesteps, 1 to [`MAX_LIST_WORDS`] words and 1 to
+//!    [`MAX_LANES`] lanes, and read no slot that they write; the room that a walk uses is scratch memory, large enough.
+//! 7. Divisors and steps are positive constants, a backwards loop has step 1, constant shifts are below 64.
 //!
 //! Not checked: offsets, which depend on the task (the interpreter checks them).
 
 use crate::body::{
-    Access, GROUP, Groups, Index, Kernel, Lookup, MAX_LANES, MAX_ROW, MAX_WORDS, Mask, Reg, RegType, Row,
-    Run, Slot, SlotElem, Stmt, Walk, Word,
+    Access, GROUP, Grid, Groups, Index, Kernel, Lookup, MAX_LANES, MAX_LIST_WORDS, MAX_ROW, MAX_STEPS,
+    MAX_WORDS, Mask, PatternLists, PatternWalk, Reg, RegType, Row, Run, Slot, SlotElem, Stmt, Walk, Word,
 };
 use std::fmt;
 
@@ -177,6 +179,8 @@ impl Checker<'_> {
             }
             Stmt::AddRows(walk) => self.walk(walk, &[]),
             Stmt::DotRows(walk, with) => self.walk(walk, &[with]),
+            Stmt::ListPatterns(lists) => self.lists(lists),
+            Stmt::AddPatterns(walk) => self.patterns(walk),
             Stmt::SumGroups(groups) => self.groups(groups),
             Stmt::AddGroups(lookup) => self.lookup(lookup),
             Stmt::Turn { from, to } => {
@@ -201,6 +205,43 @@ impl Checker<'_> {
             self.distinct(read.slot, walk.sums.slot)?;
         }
         Ok(())
+    }
+
+    fn lists(&self, lists: &PatternLists) -> Check {
+        let (words, steps) = (lists.words, lists.steps);
+        ensure((1..=MAX_LIST_WORDS).contains(&words), || format!("a list over {words} words"))?;
+        ensure((2..=MAX_STEPS).contains(&steps), || format!("patterns of {steps} timesteps"))?;
+        self.index(&lists.count)?;
+        self.index(&lists.time)?;
+        self.run_of(&lists.bits, SlotElem::Bits, false)?;
+        self.run_of(&lists.lists, SlotElem::Bits, true)?;
+        self.distinct(lists.bits.slot, lists.lists.slot)
+    }
+
+    fn patterns(&self, walk: &PatternWalk) -> Check {
+        let (steps, lanes) = (walk.steps, walk.lanes);
+        ensure((2..=MAX_STEPS).contains(&steps), || format!("patterns of {steps} timesteps"))?;
+        ensure((1..=MAX_LANES).contains(&lanes), || format!("a walk over rows of {lanes} lanes"))?;
+        ensure(walk.row >= 0, || format!("rows backwards by {}", walk.row))?;
+        walk.taps.iter().try_for_each(|taps| self.index(taps))?;
+        self.grid(&walk.lists, SlotElem::Bits)?;
+        self.grid(&walk.rows, SlotElem::F32)?;
+        self.run_of(&walk.sums, SlotElem::F32, true)?;
+        self.slot(walk.order, SlotElem::Bits, true)?;
+        self.distinct(walk.rows.slot, walk.sums.slot)?;
+        self.distinct(walk.lists.slot, walk.order)?;
+        let needed = PatternWalk::order_len(steps, walk.most);
+        let room = matches!(self.kernel.slot(walk.order).access, Access::Scratch(n) if n >= needed);
+        ensure(room, || {
+            format!("`{}` is no scratch memory of {needed} elements", self.kernel.slot(walk.order).name)
+        })
+    }
+
+    fn grid(&self, grid: &Grid, elem: SlotElem) -> Check {
+        self.slot(grid.slot, elem, false)?;
+        let [rows, columns] = grid.steps;
+        ensure(rows >= 0 && columns >= 0, || format!("a grid backwards by {rows} and {columns}"))?;
+        self.index(&grid.at)
     }
 
     fn groups(&self, groups: &Groups) -> Check {
@@ -334,6 +375,7 @@ impl Checker<'_> {
                 self.index(at)
             }
             Word::FromMask(mask) => self.mask(mask).map(|_| ()),
+            Word::Number(index) => self.index(index),
             Word::And(a, b) | Word::Or(a, b) | Word::Xor(a, b) => {
                 self.word(a)?;
                 self.word(b)

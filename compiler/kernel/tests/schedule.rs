@@ -43,6 +43,14 @@ fn a_grouped_product() {
     insta::assert_snapshot!(kernel_as(Form::Grouped, body, "y"));
 }
 
+/// Two words of input channels at a time, as their weights fit the second cache; five timesteps are two and three.
+#[test]
+fn a_product_by_patterns() {
+    let body = "input %x : bits[T5 B H16 W16 | C160] input %w : f32[Kh3 Kw3 Ci160 Co256/128]
+        %y : f32[T5 B H16 W16 C256] = conv2d.masked_add %x, %w {stride=1, pad=1}";
+    insta::assert_snapshot!(kernel_as(Form::Patterns, body, "y"));
+}
+
 #[test]
 fn a_weight_gradient() {
     let body = "input %x : bits[T4 B H16 W16 | C128] input %dy : f32[T4 B H16 W16 C256]

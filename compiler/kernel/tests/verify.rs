@@ -2,8 +2,8 @@
 
 use SlotElem::{Bits, F32};
 use snnc_kernel::body::{
-    Compare, Condition, Groups, Index, Kernel, Lookup, Mask, Reg, RegData, RegType, Row, Run, Slot, SlotElem,
-    Stmt, Walk, Width, Word,
+    Compare, Condition, Grid, Groups, Index, Kernel, Lookup, Mask, PatternLists, PatternWalk, Reg, RegData,
+    RegType, Row, Run, Slot, SlotElem, Stmt, Walk, Width, Word,
 };
 use snnc_kernel::build::{Builder, load, mask_of};
 use snnc_kernel::verify::verify;
@@ -171,6 +171,66 @@ fn walks_read_and_write_what_they_should() {
         k.turn((t, 0.into()), (s, 0.into()));
     };
     assert_eq!(message(words), "");
+}
+
+#[test]
+fn patterns_read_and_write_what_they_should() {
+    let run = |slot, step| Run { slot, at: Index::Task, step };
+    let lists = |from: Slot, to: Slot| PatternLists {
+        count: Index::Batch,
+        words: 1,
+        steps: 4,
+        bits: run(from, 2),
+        time: Index::Batch,
+        lists: run(to, 80),
+    };
+    let room = |k: &mut Builder| k.scratch_words("room", 64);
+    let listed = |lists: PatternLists| message(|k, _| k.list_patterns(lists));
+    let (x, y, s, t, fifth) = (Slot(0), Slot(1), Slot(2), Slot(3), Slot(4));
+    assert_eq!(
+        message(|k, [.., s, _]| {
+            let room = room(k);
+            k.list_patterns(lists(s, room));
+        }),
+        ""
+    );
+    assert_eq!(listed(lists(s, s)), "`s` is read where it may be written");
+    assert_eq!(listed(lists(s, t)), "`t` holds f32, used as bits");
+    assert_eq!(listed(PatternLists { steps: 5, ..lists(s, s) }), "patterns of 5 timesteps");
+    assert_eq!(listed(PatternLists { words: 17, ..lists(s, s) }), "a list over 17 words");
+    let grid = |slot| Grid { slot, at: Index::Task, steps: [4, 4] };
+    let walk = |lists: Slot, rows: Slot, sums: Slot| PatternWalk {
+        steps: 4,
+        taps: [Index::Batch, Index::Batch],
+        lists: grid(lists),
+        rows: grid(rows),
+        row: 4,
+        lanes: 4,
+        sums: run(sums, 4),
+        most: 64,
+        order: fifth,
+    };
+    let walked = |walk: PatternWalk| {
+        message(|k, _| {
+            room(k);
+            k.add_patterns(walk);
+        })
+    };
+    assert_eq!(walked(walk(s, x, y)), "");
+    assert_eq!(walked(walk(s, x, t)), "");
+    assert_eq!(walked(walk(s, x, x)), "`x` is read only, and stored to");
+    assert_eq!(walked(walk(s, y, y)), "`y` is read where it may be written");
+    assert_eq!(walked(walk(fifth, x, y)), "`room` is read where it may be written");
+    assert_eq!(walked(PatternWalk { steps: 1, ..walk(s, x, y) }), "patterns of 1 timesteps");
+    assert_eq!(walked(PatternWalk { lanes: 129, ..walk(s, x, y) }), "a walk over rows of 129 lanes");
+    assert_eq!(
+        walked(PatternWalk { most: 100, ..walk(s, x, y) }),
+        "`room` is no scratch memory of 148 elements"
+    );
+    assert_eq!(
+        walked(PatternWalk { order: s, ..walk(fifth, x, y) }),
+        "`s` is no scratch memory of 112 elements"
+    );
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Looks into a session: norms of gradients, spikes of single neurons, the first layer whose values are not finite.
 
+use super::spikes::Tally;
 use super::{Session, run_step};
 use crate::Error;
 use crate::arena::span;
 use crate::dense::Context;
-use crate::metrics::Histogram;
+use crate::metrics::{FiringRates, Histogram};
 use crate::profile::Phase;
 use rayon::prelude::*;
-use snnc_plan::{BufferId, ElemKind, ParamSpec, Plan, PlanMode, Step};
+use snnc_plan::{Activities, Activity, BufferId, ElemKind, ParamSpec, Plan, PlanMode, Step};
 
 /// Spikes of each neuron of each layer, while they are watched.
 pub(super) struct Watch {
@@ -76,9 +77,35 @@ impl Session {
 
     /// The mean over layers of the firing rates since the last [`Session::reset_rates`]; `None` without layers.
     pub fn mean_rate(&self) -> Option<f64> {
-        let rate = |(ones, seen): (&u64, &u64)| *ones as f64 / (*seen).max(1) as f64;
-        let layers = self.ones.len();
-        (layers > 0).then(|| self.ones.iter().zip(&self.seen).map(rate).sum::<f64>() / layers as f64)
+        let shares = self.tally.shares(&self.exe.plan.probes);
+        (!shares.is_empty()).then(|| shares.iter().map(|(rate, _)| rate).sum::<f64>() / shares.len() as f64)
+    }
+
+    /// The share of each layer's neurons that fired at one timestep at least, since the last [`Session::reset_rates`].
+    pub fn fires(&self) -> FiringRates {
+        let shares = self.tally.shares(&self.exe.plan.probes).into_iter().map(|(_, fires)| fires);
+        FiringRates(self.exe.plan.probes.iter().map(|probe| probe.layer.clone()).zip(shares).collect())
+    }
+
+    /// What the neurons of each layer did since the last [`Session::reset_rates`], as a compilation may expect it.
+    pub fn activities(&self) -> Activities {
+        let shares = self.tally.shares(&self.exe.plan.probes);
+        let activity = |(rate, fires): (f64, f64)| Activity { rate: rate as f32, fires: Some(fires as f32) };
+        let layers = self.exe.plan.probes.iter().map(|probe| probe.layer.clone());
+        let layers = layers.zip(shares.into_iter().map(activity)).collect();
+        Activities { layers, ..Activities::default() }
+    }
+
+    /// Begins to count at which timesteps neurons fire, or ends it.
+    pub fn watch_patterns(&mut self, on: bool) {
+        self.tally.watch_patterns(&self.exe.plan.probes, on);
+    }
+
+    /// How many neurons of each layer had each pattern over time: bit t of a pattern is set for a spike at timestep t.
+    /// Empty without [`Session::watch_patterns`], and for a layer of more than eight timesteps.
+    pub fn patterns(&self) -> Vec<(String, Vec<u64>)> {
+        let layers = self.exe.plan.probes.iter().map(|probe| probe.layer.clone());
+        layers.zip(self.tally.patterns().unwrap_or_default()).collect()
     }
 
     /// Begins to count the spikes of every single neuron, or ends it.
@@ -147,7 +174,7 @@ impl Session {
             Phase::Forward => self.exe.plan.forward.len(),
             Phase::Backward => self.exe.plan.backward.len(),
         };
-        let mut ones = vec![0; self.ones.len()];
+        let mut tally = Tally::new(self.exe.plan.probes.len());
         for at in 0..steps {
             let exe = &self.exe;
             let step = match phase {
@@ -164,7 +191,7 @@ impl Session {
                 batch: self.batch,
             };
             let before = not_finite(step, &context)?;
-            self.workers.install(|| run_step(exe, step, &mut context, &mut ones, &mut None, &mut None))?;
+            self.workers.install(|| run_step(exe, step, &mut context, &mut tally, &mut None, &mut None))?;
             let after = not_finite(step, &context)?;
             let is_new = |place: &(BufferId, usize)| before.binary_search(place).is_err();
             if let Some((buffer, _)) = after.iter().find(|place| is_new(place)) {

@@ -2,6 +2,7 @@
 
 mod inspect;
 mod needs;
+mod spikes;
 #[cfg(test)]
 mod tests;
 
@@ -14,8 +15,8 @@ use crate::workers::{Workers, threads_or_all};
 use crate::{Error, call};
 use inspect::{Watch, squares};
 use needs::{check, needs, refuse_too_large};
-use rayon::prelude::*;
 use snnc_plan::{BufferId, Executable, InputSpec, ParamSpec, Plan, PlanMode, Step, Tap};
+use spikes::Tally;
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -35,8 +36,7 @@ pub struct Session {
     max_batch: usize,
     prepared: bool,
     index: HashMap<String, usize>,
-    ones: Vec<u64>,
-    seen: Vec<u64>,
+    tally: Tally,
     times: Option<Vec<StepTime>>,
     watch: Option<Watch>,
     draws: Draws,
@@ -69,8 +69,7 @@ impl Session {
             max_batch,
             prepared: false,
             index,
-            ones: vec![0; probes],
-            seen: vec![0; probes],
+            tally: Tally::new(probes),
             times: None,
             watch: None,
             draws: Draws::evaluation(),
@@ -344,9 +343,7 @@ impl Session {
             self.prepared = true;
         }
         self.run(Phase::Forward, &mut None)?;
-        for (seen, probe) in self.seen.iter_mut().zip(&self.exe.plan.probes) {
-            *seen += (probe.neurons * probe.steps * self.batch) as u64;
-        }
+        self.tally.add_samples(&self.exe.plan.probes, self.batch);
         if let Some(watch) = &mut self.watch {
             watch.add_samples(self.batch);
         }
@@ -416,15 +413,13 @@ impl Session {
 
     /// Firing rates since the last [`Session::reset_rates`]: spikes per neuron and timestep.
     pub fn firing_rates(&self) -> FiringRates {
-        let rate = |(ones, seen): (&u64, &u64)| *ones as f64 / (*seen).max(1) as f64;
-        let rates = self.ones.iter().zip(&self.seen).map(rate);
+        let rates = self.tally.shares(&self.exe.plan.probes).into_iter().map(|(rate, _)| rate);
         FiringRates(self.exe.plan.probes.iter().map(|probe| probe.layer.clone()).zip(rates).collect())
     }
 
     /// Begins to count spikes anew.
     pub fn reset_rates(&mut self) {
-        self.ones.fill(0);
-        self.seen.fill(0);
+        self.tally.reset();
     }
 
     /// Begins to measure the time of every step.
@@ -452,11 +447,11 @@ impl Session {
             workers: &self.workers,
             batch: self.batch,
         };
-        let (exe, ones, times, watch) = (&self.exe, &mut self.ones, &mut self.times, &mut self.watch);
+        let (exe, tally, times, watch) = (&self.exe, &mut self.tally, &mut self.times, &mut self.watch);
         self.workers.install(|| {
             for (at, step) in steps.iter().enumerate() {
                 let start = times.is_some().then(Instant::now);
-                run_step(exe, step, &mut context, ones, watch, change)?;
+                run_step(exe, step, &mut context, tally, watch, change)?;
                 if let (Some(start), Some(row)) = (start, times.as_mut().and_then(|t| t.get_mut(before + at)))
                 {
                     row.calls += 1;
@@ -472,7 +467,7 @@ fn run_step(
     exe: &Executable,
     step: &Step,
     context: &mut Context<'_>,
-    ones: &mut [u64],
+    tally: &mut Tally,
     watch: &mut Option<Watch>,
     change: &mut Option<&mut Change<'_>>,
 ) -> Result<(), Error> {
@@ -494,8 +489,7 @@ fn run_step(
             if let Some(watch) = watch {
                 watch.count(*probe, words, spec.words);
             }
-            let count = |part: &[u64]| part.iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
-            ones[*probe] += words.par_chunks(1 << 14).map(count).sum::<u64>();
+            tally.count(*probe, spec, words);
             Ok(())
         }
     }

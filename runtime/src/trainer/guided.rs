@@ -38,8 +38,10 @@ fn of_metadata(metadata: &Value) -> Result<Option<Activities>, String> {
     let Some(all) = metadata[KEY].as_object() else { return Ok(None) };
     let mut activities = Activities::default();
     for (layer, value) in all {
-        let rate = value["rate"].as_f64().filter(|rate| (0.0..=1.0).contains(rate)).ok_or(layer)?;
-        activities.layers.insert(layer.clone(), Activity::of_rate(rate as f32));
+        let share = |share: &Value| share.as_f64().filter(|x| (0.0..=1.0).contains(x)).ok_or(layer);
+        let fires = value.get("fires").map(share).transpose()?;
+        let activity = Activity { rate: share(&value["rate"])? as f32, fires: fires.map(|x| x as f32) };
+        activities.layers.insert(layer.clone(), activity);
     }
     Ok(Some(activities))
 }
@@ -47,14 +49,19 @@ fn of_metadata(metadata: &Value) -> Result<Option<Activities>, String> {
 /// Writes activities into a checkpoint's metadata.
 pub(super) fn note(activities: Option<&Activities>, metadata: &mut Value) {
     let Some(activities) = activities else { return };
-    let one = |(layer, activity): (&String, &Activity)| (layer.clone(), json!({ "rate": activity.rate }));
+    let one = |(layer, activity): (&String, &Activity)| {
+        let mut value = json!({ "rate": activity.rate });
+        activity.fires.iter().for_each(|fires| value["fires"] = json!(fires));
+        (layer.clone(), value)
+    };
     metadata[KEY] = Value::Object(activities.layers.iter().map(one).collect());
 }
 
 /// What an evaluation has measured.
 pub(super) fn activities(record: &EpochRecord) -> Activities {
-    let rates = record.firing_rates.0.iter();
-    let layers = rates.map(|(layer, rate)| (layer.clone(), Activity::of_rate(*rate as f32))).collect();
+    let shares = record.firing_rates.0.iter().zip(&record.fires.0);
+    let activity = |rate: f64, fires: f64| Activity { rate: rate as f32, fires: Some(fires as f32) };
+    let layers = shares.map(|((layer, rate), (_, fires))| (layer.clone(), activity(*rate, *fires))).collect();
     Activities { layers, ..Activities::default() }
 }
 

@@ -288,6 +288,7 @@ impl Run<'_> {
             grad_norm: grad_norm / step.max(1) as f64,
             resident_bytes: memory::resident(),
             firing_rates: test.firing_rates.clone(),
+            fires: test.fires.clone(),
             ..EpochRecord::default()
         }
     }

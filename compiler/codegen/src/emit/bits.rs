@@ -19,6 +19,7 @@ impl Emitter<'_, '_> {
                 }
             }
             Word::FromMask(mask) => self.word_of_mask(mask),
+            Word::Number(index) => self.index(index),
             Word::And(a, b) => {
                 let (a, b) = (self.word(a), self.word(b));
                 self.builder.ins().band(a, b)

@@ -113,6 +113,8 @@ impl Emitter<'_, '_> {
             Stmt::EachBit { reg, word, body } => self.each_bit(*reg, word, body),
             Stmt::AddRows(walk) => self.walk(self.wide().add_rows, walk, None),
             Stmt::DotRows(walk, with) => self.walk(self.wide().dot_rows, walk, Some(with)),
+            Stmt::ListPatterns(lists) => self.list_patterns(self.wide().list_patterns, lists),
+            Stmt::AddPatterns(walk) => self.add_patterns(self.wide().add_patterns, walk),
             Stmt::SumGroups(groups) => self.sum_groups(self.wide().sum_groups, groups),
             Stmt::AddGroups(lookup) => self.add_groups(self.wide().add_groups, lookup),
             Stmt::Turn { from, to } => self.turn(self.wide().turn, from, to),

@@ -22,7 +22,10 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 pub(crate) use math::{MathNames, signature as math_signature};
 use memory::{Memory, SlotMemory};
 use snnc_kernel::body::{Kernel, Reg, RegType};
-pub(crate) use walk::{LOOKUP_ARGUMENTS, SUM_ARGUMENTS, TURN_ARGUMENTS, WALK_ARGUMENTS, WideNames};
+pub(crate) use walk::{
+    LIST_ARGUMENTS, LOOKUP_ARGUMENTS, PATTERNS_ARGUMENTS, SUM_ARGUMENTS, TURN_ARGUMENTS, WALK_ARGUMENTS,
+    WideNames,
+};
 
 /// The signature of `snnc_plan::KernelFn`.
 pub(crate) fn signature(convention: CallConv) -> Signature {

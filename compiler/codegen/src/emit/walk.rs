@@ -4,7 +4,7 @@ use super::Emitter;
 use cranelift_codegen::ir::{
     AbiParam, ExtFuncData, ExternalName, InstBuilder, Signature, UserExternalName, Value, types,
 };
-use snnc_kernel::body::{Groups, Index, Lookup, Run, Slot, Walk};
+use snnc_kernel::body::{Groups, Index, Lookup, PatternLists, PatternWalk, Run, Slot, Walk};
 
 /// The numbers under which the module knows the functions.
 #[derive(Clone, Copy)]
@@ -13,6 +13,10 @@ pub(crate) struct WideNames {
     pub(crate) add_rows: u32,
     /// `DotRows`.
     pub(crate) dot_rows: u32,
+    /// `ListPatterns`.
+    pub(crate) list_patterns: u32,
+    /// `AddPatterns`.
+    pub(crate) add_patterns: u32,
     /// `SumGroups`.
     pub(crate) sum_groups: u32,
     /// `AddGroups`.
@@ -23,6 +27,10 @@ pub(crate) struct WideNames {
 
 /// Arguments of `wide::WalkFn`.
 pub(crate) const WALK_ARGUMENTS: usize = 11;
+/// Arguments of `wide::ListPatternsFn`.
+pub(crate) const LIST_ARGUMENTS: usize = 8;
+/// Arguments of `wide::PatternsFn`.
+pub(crate) const PATTERNS_ARGUMENTS: usize = 14;
 /// Arguments of `wide::SumFn`.
 pub(crate) const SUM_ARGUMENTS: usize = 5;
 /// Arguments of `wide::LookupFn`.
@@ -42,6 +50,33 @@ impl Emitter<'_, '_> {
             arguments.push(self.pointer(run.slot, &run.at));
             arguments.push(self.constant(run.step));
         }
+        self.call_wide(function, &arguments);
+    }
+
+    /// Lists of neurons by pattern.
+    pub(super) fn list_patterns(&mut self, function: u32, lists: &PatternLists) {
+        let mut arguments = vec![self.index(&lists.count.max(0))];
+        arguments.extend([lists.words, lists.steps].map(|n| self.constant(n as i64)));
+        arguments.push(self.pointer(lists.bits.slot, &lists.bits.at));
+        arguments.push(self.constant(lists.bits.step));
+        arguments.push(self.index(&lists.time));
+        arguments.push(self.pointer(lists.lists.slot, &lists.lists.at));
+        arguments.push(self.constant(lists.lists.step));
+        self.call_wide(function, &arguments);
+    }
+
+    /// A walk over listed neurons.
+    pub(super) fn add_patterns(&mut self, function: u32, walk: &PatternWalk) {
+        let mut arguments = vec![self.constant(walk.steps as i64)];
+        arguments.extend(walk.taps.iter().map(|taps| self.index(&taps.max(0))));
+        for grid in [&walk.lists, &walk.rows] {
+            arguments.push(self.pointer(grid.slot, &grid.at));
+            arguments.extend(grid.steps.map(|step| self.constant(step)));
+        }
+        arguments.extend([walk.row, walk.lanes as i64].map(|n| self.constant(n)));
+        arguments.push(self.pointer(walk.sums.slot, &walk.sums.at));
+        arguments.push(self.constant(walk.sums.step));
+        arguments.push(self.pointer(walk.order, &Index::Const(0)));
         self.call_wide(function, &arguments);
     }
 

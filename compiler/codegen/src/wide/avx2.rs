@@ -1,14 +1,17 @@
 //! Walks with vectors of 256 bits: a row is walked in parts of 64 lanes, eight registers.
 
-use super::{LookupFn, SumFn, TurnFn, Vector, WalkFn, Wide};
+use super::{ListPatternsFn, LookupFn, PatternsFn, SumFn, TurnFn, Vector, WalkFn, Wide};
 use std::arch::x86_64::*;
 
 mod groups;
+mod patterns;
 
 pub(super) const WIDE: Wide = Wide {
     vector: Vector::Bits256,
     add_rows: add_rows as WalkFn,
     dot_rows: dot_rows as WalkFn,
+    list_patterns: patterns::list_patterns as ListPatternsFn,
+    add_patterns: patterns::add_patterns as PatternsFn,
     sum_groups: groups::sum_groups as SumFn,
     add_groups: groups::add_groups as LookupFn,
     turn: turn as TurnFn,

@@ -4,13 +4,15 @@
 //! position's while this one is summed: the list's bytes are then long in the cache, and the only branch that is not
 //! foreseen is the end of a list.
 
-use super::{LookupFn, SumFn, TurnFn, Vector, WalkFn, Wide};
+use super::{ListPatternsFn, LookupFn, PatternsFn, SumFn, TurnFn, Vector, WalkFn, Wide};
 use std::arch::x86_64::*;
 
 pub(super) const WIDE: Wide = Wide {
     vector: Vector::Bits512,
     add_rows: add_rows as WalkFn,
     dot_rows: dot_rows as WalkFn,
+    list_patterns: patterns::list_patterns as ListPatternsFn,
+    add_patterns: patterns::add_patterns as PatternsFn,
     sum_groups: groups::sum_groups as SumFn,
     add_groups: groups::add_groups as LookupFn,
     turn: turn as TurnFn,
@@ -102,6 +104,7 @@ macro_rules! by_vectors {
 }
 
 mod groups;
+mod patterns;
 
 unsafe extern "C" fn add_rows(
     count: usize,

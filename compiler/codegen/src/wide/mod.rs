@@ -16,6 +16,8 @@ use snnc_kernel::cost::Vector;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod patterns;
 
 /// A function of a target for `AddRows` (which leaves `with` unused) or `DotRows`. Steps count elements of four bytes.
 pub(crate) type WalkFn = unsafe extern "C" fn(
@@ -30,6 +32,36 @@ pub(crate) type WalkFn = unsafe extern "C" fn(
     sums_step: usize,
     with: *const f32,
     with_step: usize,
+);
+
+/// A function of a target for `ListPatterns`. Steps count elements of four bytes.
+pub(crate) type ListPatternsFn = unsafe extern "C" fn(
+    count: usize,
+    words: usize,
+    steps: usize,
+    bits: *const u64,
+    bits_step: usize,
+    time: usize,
+    lists: *mut u32,
+    lists_step: usize,
+);
+
+/// A function of a target for `AddPatterns`. Steps count elements of four bytes.
+pub(crate) type PatternsFn = unsafe extern "C" fn(
+    steps: usize,
+    tap_rows: usize,
+    tap_columns: usize,
+    lists: *const u32,
+    lists_row: usize,
+    lists_column: usize,
+    rows: *const f32,
+    rows_row: usize,
+    rows_column: usize,
+    row: usize,
+    lanes: usize,
+    sums: *mut f32,
+    sums_step: usize,
+    order: *mut u32,
 );
 
 /// Groups of a word of bits.
@@ -62,6 +94,8 @@ pub(crate) struct Wide {
     pub vector: Vector,
     pub add_rows: WalkFn,
     pub dot_rows: WalkFn,
+    pub list_patterns: ListPatternsFn,
+    pub add_patterns: PatternsFn,
     pub sum_groups: SumFn,
     pub add_groups: LookupFn,
     pub turn: TurnFn,

@@ -4,6 +4,7 @@
 //! Every offset is checked, every register and every element of scratch memory must be set before it is read, no
 //! index may overflow. Arithmetic is one f32 operation a lane, in the order the IR states.
 
+mod patterns;
 mod walk;
 
 use crate::body::{
@@ -157,6 +158,8 @@ impl<'k, 'b> Machine<'k, 'b> {
             }
             Stmt::AddRows(walk) => return self.add_rows(walk),
             Stmt::DotRows(walk, with) => return self.dot_rows(walk, with),
+            Stmt::ListPatterns(lists) => return self.list_patterns(lists),
+            Stmt::AddPatterns(walk) => return self.add_patterns(walk),
             Stmt::SumGroups(groups) => return self.sum_groups(groups),
             Stmt::AddGroups(lookup) => return self.add_groups(lookup),
             Stmt::Turn { from, to } => {
@@ -341,6 +344,7 @@ impl<'k, 'b> Machine<'k, 'b> {
                 let mask = self.mask(mask)?;
                 (0..mask.n).fold(0, |word, i| word | u64::from(mask.lanes[i]) << i)
             }
+            Word::Number(index) => self.index(index)? as u64,
             Word::And(a, b) => self.word(a)? & self.word(b)?,
             Word::Or(a, b) => self.word(a)? | self.word(b)?,
             Word::Xor(a, b) => self.word(a)? ^ self.word(b)?,

@@ -81,7 +81,7 @@ impl Machine<'_, '_> {
         Ok(())
     }
 
-    fn piece(&self, run: &Run, number: i64) -> Outcome<i64> {
+    pub(super) fn piece(&self, run: &Run, number: i64) -> Outcome<i64> {
         let at = self.index(&run.at)?;
         let moved = run.step.checked_mul(number).and_then(|by| at.checked_add(by));
         moved.ok_or_else(|| "an index overflows".to_string())
@@ -104,12 +104,12 @@ impl Machine<'_, '_> {
         (0..n).map(word).collect()
     }
 
-    fn numbers(&self, slot: Slot, at: i64, n: usize) -> Outcome<Vec<f32>> {
+    pub(super) fn numbers(&self, slot: Slot, at: i64, n: usize) -> Outcome<Vec<f32>> {
         let number = |lane: usize| Ok(f32::from_bits(self.read::<1>(slot, at + lane as i64, 1)?[0]));
         (0..n).map(number).collect()
     }
 
-    fn store(&mut self, slot: Slot, at: i64, numbers: &[f32]) -> Outcome {
+    pub(super) fn store(&mut self, slot: Slot, at: i64, numbers: &[f32]) -> Outcome {
         let words: Vec<u32> = numbers.iter().map(|x| x.to_bits()).collect();
         self.write(slot, at, &words)
     }

@@ -79,7 +79,9 @@ pub fn choose(graph: &Graph, settings: &Settings) -> Result<Choices, LowerError>
             }
             if let Some(product) = product(graph, step, inst, &expected)? {
                 let form = forms.layers.get(&product.layer).copied().or(forms.rest);
-                let form = form.unwrap_or_else(|| cheapest(product.input.rate, &product.work));
+                let form = form.unwrap_or_else(|| cheapest(&Form::CHOSEN, product.input, &product.work));
+                // Without a second timestep nothing repeats.
+                let form = if form == Form::Patterns && product.work.steps < 2 { Form::Walk } else { form };
                 choices.places.insert(inst, choices.products.len());
                 choices.products.push(Product { form, ..product });
             }
@@ -107,9 +109,9 @@ pub fn check_forms(forms: &Forms, products: &[Product]) -> Result<(), String> {
 }
 
 /// The form of the least cost; the first of two alike.
-fn cheapest(rate: f32, work: &Work) -> Form {
-    let cost = |form: &Form| cost::cycles_per_add(*form, rate, work, cost::CHOSEN_FOR);
-    Form::CHOSEN.into_iter().min_by(|a, b| cost(a).total_cmp(&cost(b))).unwrap_or(Form::Walk)
+fn cheapest(forms: &[Form], input: Activity, work: &Work) -> Form {
+    let cost = |form: &Form| cost::cycles_per_add(*form, input, work, cost::CHOSEN_FOR);
+    forms.iter().copied().min_by(|a, b| cost(a).total_cmp(&cost(b))).unwrap_or(Form::Walk)
 }
 
 /// The product of an instruction, if it is one, with the first form.
@@ -131,6 +133,7 @@ fn product(
         inputs: weight.extent(AxisName::Ci),
         taps,
         outputs: weight.extent(AxisName::Co),
+        steps: input_steps(graph, step, data.args[0])?,
         positions: output.steps() * images.min(BATCH) * rows * output.width,
     };
     let all = output.steps() * output.positions();
@@ -142,6 +145,14 @@ fn product(
         work,
         form: Form::Walk,
     }))
+}
+
+/// Timesteps of a product's input: an argument of a scan's region stands for a value with all of them.
+fn input_steps(graph: &Graph, step: Inst, input: Value) -> Result<usize, LowerError> {
+    let data = graph.inst(step);
+    let args = data.region.map_or(&[][..], |region| &graph.region(region).args);
+    let slice = args.iter().zip(&data.args).find(|(arg, _)| **arg == input);
+    Ok(Shape::of(graph.ty(slice.map_or(input, |(_, whole)| *whole)))?.steps())
 }
 
 /// The form of the gradient of a weight, if the instruction is one: bits are those of a block of positions, which all
@@ -163,12 +174,13 @@ fn gradient(
         inputs: block,
         taps: weight.extent(AxisName::Kh) * weight.extent(AxisName::Kw),
         outputs: weight.extent(AxisName::Co),
+        steps: 1,
         positions: weight.extent(AxisName::Ci).min(64) * weight.extent(AxisName::Kw),
     };
     let of = graph.grads.iter().find(|(_, gradient)| *gradient == data.results[0]);
     let asked = of.and_then(|(param, _)| forms.layers.get(&layer(graph, *param)).copied()).or(forms.rest);
-    let form = asked.filter(|form| Form::CHOSEN.contains(form));
-    Ok(Some(form.unwrap_or_else(|| cheapest(expected.of(data.args[0]).rate, &work))))
+    let form = asked.filter(|form| Form::OF_GRADIENTS.contains(form));
+    Ok(Some(form.unwrap_or_else(|| cheapest(&Form::OF_GRADIENTS, expected.of(data.args[0]), &work))))
 }
 
 /// The geometry of a product with spikes whose form is chosen.

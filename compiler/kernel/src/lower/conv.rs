@@ -76,14 +76,32 @@ impl Block {
     }
 }
 
+/// Scratch memory for lists by pattern, and for the order that a walk makes of them.
+#[derive(Clone, Copy, Debug)]
+pub struct ListRoom {
+    pub lists: Slot,
+    pub order: Slot,
+}
+
+/// Scratch memory of a product.
+#[derive(Debug)]
+pub struct Room {
+    /// The sums of a block.
+    pub sums: Slot,
+    /// A table, where the product looks sums up.
+    table: Option<Slot>,
+    /// Lists by pattern, where the product is done by them.
+    lists: Option<ListRoom>,
+}
+
 /// A convolution of spikes (or a product with spikes: one position, one tap).
 #[derive(Debug)]
 pub struct MaskedConv {
-    x: View,
-    w: Slot,
+    pub x: View,
+    pub w: Slot,
     bias: Option<Slot>,
-    attrs: Conv,
-    kernel: (usize, usize),
+    pub attrs: Conv,
+    pub kernel: (usize, usize),
     /// How it is done.
     pub form: Form,
     /// The expected firing rate of the input.
@@ -126,18 +144,29 @@ impl MaskedConv {
         })
     }
 
-    /// Draws the sums of a block for one tile of output channels, bias included; with a table where they are grouped.
-    pub fn accumulate(
+    /// Scratch memory for the sums of a block, `size` elements in all, and what else the form needs.
+    pub fn room(
         &self,
         k: &mut Builder,
-        (sums, table): (Slot, Option<Slot>),
-        block: &Block,
-        tile: &WideTile,
-    ) {
+        table: Option<Slot>,
+        (size, block_rows): (usize, usize),
+        outputs: usize,
+    ) -> Room {
+        let table = table.filter(|_| self.form == Form::Grouped);
+        let lists = (self.form == Form::Patterns).then(|| self.list_room(k, block_rows, outputs));
+        Room { sums: k.scratch("sums", size), table, lists }
+    }
+
+    /// Draws the sums of a block for one tile of output channels, bias included.
+    pub fn accumulate(&self, k: &mut Builder, room: &Room, block: &Block, tile: &WideTile) {
+        let sums = room.sums;
         self.start(k, sums, block, tile);
+        if let Some(lists) = room.lists {
+            return self.add_patterns(k, sums, lists, block, tile);
+        }
         let weights = &tile.index * (WIDE * self.kernel.0 * self.kernel.1 * self.x.shape.channels);
         let weights = k.index("weights", weights);
-        let Some(table) = table.filter(|_| self.form == Form::Grouped) else {
+        let Some(table) = room.table else {
             let words = block_words(tile.n, self.rate);
             let part = Part { lane: 0.into(), n: tile.n, step: tile.n, words, table: None };
             return self.add(k, sums, block, &weights, &part);

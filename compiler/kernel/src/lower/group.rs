@@ -97,7 +97,7 @@ fn lower(lowering: &mut Lowering<'_>, inst: Inst, group: &Group) -> Result<(), L
             continue;
         }
         match lowering.choices.of(inst)?.form {
-            Form::Walk | Form::Grouped => {
+            Form::Walk | Form::Patterns | Form::Grouped => {
                 products.push(MaskedConv::of(lowering, &mut draw, inst, &group.slices)?)
             }
             Form::Dense => {
@@ -204,7 +204,8 @@ impl Body<'_> {
         let blocks = shape.height.div_ceil(rows);
         let (tiles, lanes) = (shape.wide_tiles(), shape.sums());
         let size = steps * images * rows * shape.width * lanes;
-        let sums: Vec<_> = products.iter().map(|_| k.scratch("sums", size)).collect();
+        let rooms: Vec<_> =
+            products.iter().map(|product| product.room(k, table, (size, rows), shape.channels)).collect();
 
         let group = k.index("group", Index::Task.quotient(blocks * tiles) * images);
         let rest = k.index("rest", Index::Task.remainder(blocks * tiles));
@@ -214,8 +215,8 @@ impl Body<'_> {
         let count = k.index("images", (Index::Batch - &group).min(images));
         let block = Block { steps, images, rows, width: shape.width, lanes, first: group, count, y0, y1 };
         one_wide_tile(k, &tile_index, shape.channels, |k, tile| {
-            for (product, &slot) in products.iter().zip(&sums) {
-                product.accumulate(k, (slot, table), &block, &tile);
+            for (product, room) in products.iter().zip(&rooms) {
+                product.accumulate(k, room, &block, &tile);
             }
             k.for_range("image", 0, &block.count, |k, image| {
                 k.for_range("y", &block.y0, &block.y1, |k, y| {
@@ -223,8 +224,9 @@ impl Body<'_> {
                         let at = k.index("sums", block.sum_at(&Index::Const(0), &image, &y, &x));
                         let b = &block.first + &image;
                         tile.each_part(k, |k, part, lane| {
-                            for (product, &slot) in products.iter().zip(&sums) {
-                                self.sums.insert(product.result, (slot, &at + lane, block.time_stride()));
+                            for (product, room) in products.iter().zip(&rooms) {
+                                let sums = (room.sums, &at + lane, block.time_stride());
+                                self.sums.insert(product.result, sums);
                             }
                             self.through_time(k, &b, &(&y * shape.width + &x), &part);
                         });

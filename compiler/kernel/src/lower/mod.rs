@@ -25,6 +25,7 @@ mod loss;
 mod mask;
 mod neuron;
 mod norm;
+mod patterns;
 mod pool;
 mod reduce;
 mod shape;
