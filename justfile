@@ -32,6 +32,15 @@ layering:
 soak:
     cargo test --release --locked --test cli_killed -- --ignored --nocapture
 
+# What this machine can do, and how near each step of a training comes to it (benches/README.md).
+roofline *args="models/resnet19.snn 16 stem=128 rate=0.15":
+    cargo rustc --release --locked --example roofline -- -C target-cpu=native
+    target/release/examples/roofline {{args}}
+
+# ResNet-19 with one thread and two, over batch, width, timesteps and firing rate: a table and an SVG in benches/results.
+scaling *args:
+    cargo run --release --locked --example scaling -- {{args}}
+
 # snnc and its peers on the same weights, in turn: tables of ratios (benches/peers/README.md).
 bench-peers *args:
     python3 benches/peers/run.py {{args}}

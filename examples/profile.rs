@@ -11,72 +11,28 @@
 mod clock;
 #[path = "../tests/support/rates.rs"]
 mod rates;
+#[path = "../tests/support/timing.rs"]
+mod timing;
 
-use snnc_compiler::front::{SourceMap, analyze, render};
-use snnc_compiler::{
-    Activities, FIRING_RATE, Form, Forms, Mode, Options, Product, Vector, Vectors, compile, cycles_per_add,
-};
-use snnc_runtime::{Phase, Session, StepTime, initialise};
+use snnc_compiler::{Form, Mode, Product, Vector, cycles_per_add};
+use snnc_runtime::{Phase, Session, StepTime};
 use std::time::Instant;
+use timing::{Asked, Timed};
 
 /// Each step's shortest time counts, so that what else the machine does matters less.
 const REPEATS: usize = 9;
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [file, batch, defines @ ..] = args.as_slice() else {
-        eprintln!(
-            "usage: profile FILE BATCH [rate=R] [threads=N] [vectors=BITS] [form=FORM] [skip=PASS] [name=value …]"
-        );
+    let Some(asked) = Asked::new(&args) else {
+        eprintln!("usage: profile FILE BATCH {}", timing::USAGE);
         std::process::exit(2);
     };
-    let batch: usize = batch.parse().expect("BATCH is a number");
-    let mut defines: Vec<(String, String)> =
-        defines.iter().filter_map(|d| d.split_once('=')).map(|(n, v)| (n.into(), v.into())).collect();
-    let mut text = |name: &str| -> Option<String> {
-        let at = defines.iter().position(|(n, _)| n == name)?;
-        Some(defines.remove(at).1)
-    };
-    let skip: Vec<String> = text("skip").into_iter().collect();
-    let form: Option<Form> = text("form").map(|form| form.parse().expect("a form"));
-    let mut own = |name: &str| text(name).map(|value| value.parse::<f64>().expect("a number"));
-    let (rate, threads) = (own("rate"), own("threads").unwrap_or(0.0) as usize);
-    let vectors = match own("vectors").map(|bits| bits as usize) {
-        None | Some(512) => Vectors::Widest,
-        Some(256) => Vectors::Middle,
-        Some(_) => Vectors::Portable,
-    };
-    let sources = SourceMap::load(file, &mut |name| std::fs::read_to_string(name).map_err(|e| e.to_string()));
-    let model =
-        analyze(&sources, file, &defines).unwrap_or_else(|e| panic!("{}", render(&sources, &e, false)));
-    let session = |mode| {
-        let firing_rate = rate.map_or(FIRING_RATE, |rate| rate as f32);
-        let forms = Forms { rest: form, ..Forms::default() };
-        let activities = Activities::uniform(firing_rate);
-        let options = Options { activities, forms, vectors, skip: skip.clone(), ..Options::new(mode) };
-        let compiled = compile(&model, &sources, file, &options).expect("it compiles");
-        let session = Session::new(compiled.executable, batch, threads).expect("memory");
-        (session, Products { all: compiled.products, vector: compiled.vector })
-    };
-    let (mut train, of_train) = session(Mode::Train);
-    initialise(&mut train, 0).expect("weights");
-    fill(&mut train, batch);
-    train.set_labels(&(0..batch as i32).map(|i| i % 10).collect::<Vec<_>>()).expect("labels");
-    match rate {
-        Some(rate) => {
-            rates::vary(&mut train);
-            rates::calibrate(&mut train, |_| rate);
-        }
-        None => train.run_forward().expect("forward"),
+    let (train, infer) = asked.pair();
+    for (timed, mode) in [(infer, Mode::Infer), (train, Mode::Train)] {
+        let Timed { mut session, products, vector, .. } = timed;
+        run(&mut session, &Products { all: products, vector }, mode, asked.batch);
     }
-    let (mut infer, of_infer) = session(Mode::Infer);
-    infer.copy_params(&train).expect("the same parameters");
-    fill(&mut infer, batch);
-    if let Some(rate) = rate {
-        rates::calibrate(&mut infer, |_| rate);
-    }
-    run(&mut infer, &of_infer, Mode::Infer, batch);
-    run(&mut train, &of_train, Mode::Train, batch);
 }
 
 /// The products with spikes of a session, and the vectors that do them.
@@ -108,41 +64,20 @@ impl Products {
     }
 }
 
-/// Any fixed pattern will do: rates are printed.
-fn fill(session: &mut Session, batch: usize) {
-    let image = |slot: usize, to: &mut [f32]| {
-        let wave = |i: usize| ((i * 37 + slot * 101) as f32 * 0.01).sin() * 1.5;
-        to.iter_mut().enumerate().for_each(|(i, x)| *x = wave(i));
-        Ok(())
-    };
-    session.set_inputs(batch, image).expect("inputs");
-}
-
 fn run(session: &mut Session, products: &Products, mode: Mode, batch: usize) {
-    let step = |session: &mut Session| {
-        session.run_forward().expect("forward");
-        if mode == Mode::Train {
-            session.run_backward().expect("backward");
-        }
-    };
-    step(session);
+    timing::step(session, mode);
     session.reset_rates();
     let (mut whole, mut cpu) = (Vec::new(), f64::INFINITY);
-    let mut best: Vec<Row> = Vec::new();
+    let mut best: Vec<StepTime> = Vec::new();
     for _ in 0..REPEATS {
         session.start_profile();
         let (start, used) = (Instant::now(), cpu_seconds());
-        step(session);
+        timing::step(session, mode);
         whole.push(start.elapsed().as_secs_f64());
         cpu = cpu.min(cpu_seconds() - used);
-        let rows = session.profile().iter().map(Row::new);
-        best = match best.is_empty() {
-            true => rows.collect(),
-            false => {
-                best.into_iter().zip(rows).map(|(a, b)| if a.seconds < b.seconds { a } else { b }).collect()
-            }
-        };
+        timing::keep_best(&mut best, session.profile());
     }
+    let best: Vec<Row> = best.iter().map(Row::new).collect();
     whole.sort_by(f64::total_cmp);
     let (middle, sum) = (whole[whole.len() / 2], best.iter().map(|row| row.seconds).sum::<f64>());
     println!(
@@ -205,8 +140,7 @@ fn by_family(rows: &[Row]) -> Vec<Row> {
     let mut families: Vec<Row> = Vec::new();
     for row in rows {
         let (kind, layer) = row.name.rsplit_once(' ').unwrap_or(("", &row.name));
-        let end: Vec<&str> = layer.rsplit('.').take(2).filter(|part| part.parse::<u32>().is_err()).collect();
-        let name = format!("{kind} {}", end.into_iter().rev().collect::<Vec<_>>().join("."));
+        let name = format!("{kind} {}", timing::ending(layer));
         match families.iter_mut().find(|family| family.name == name) {
             Some(known) => known.seconds += row.seconds,
             None => families.push(Row { name, step: String::new(), seconds: row.seconds }),

@@ -1,4 +1,5 @@
-//! The curves of a run as SVG: loss, accuracy, learning rate and firing rates over epochs, four panels on one sheet.
+//! Curves as SVG, panels of two columns on one sheet: those of a run (loss, accuracy, learning rate and firing rates over
+//! epochs), and any others.
 
 use crate::metrics::EpochRecord;
 
@@ -46,7 +47,12 @@ pub fn draw(title: &str, records: &[EpochRecord]) -> String {
         ("learning rate", vec![line("lr", &|r| r.lr)]),
         ("firing rate %", layers.into_iter().map(|layer| line(layer, &|r| rate(layer, r))).collect()),
     ];
-    let (width, height) = (2.0 * PANEL.0, HEAD + 2.0 * PANEL.1);
+    sheet(title, &panels.map(|(name, lines)| Panel { name: name.into(), along: "epoch".into(), lines }))
+}
+
+/// Draws panels on one sheet.
+pub fn sheet(title: &str, panels: &[Panel]) -> String {
+    let (width, height) = (2.0 * PANEL.0, HEAD + panels.len().div_ceil(2) as f64 * PANEL.1);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
          font-family=\"sans-serif\" font-size=\"11\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
@@ -54,17 +60,31 @@ pub fn draw(title: &str, records: &[EpochRecord]) -> String {
         width / 2.0,
         escaped(title)
     );
-    for (at, (name, lines)) in panels.iter().enumerate() {
+    for (at, one) in panels.iter().enumerate() {
         let (x, y) = ((at % 2) as f64 * PANEL.0, HEAD + (at / 2) as f64 * PANEL.1);
-        svg += &format!("<g transform=\"translate({x} {y})\">\n{}</g>\n", panel(name, lines));
+        svg += &format!("<g transform=\"translate({x} {y})\">\n{}</g>\n", panel(one));
     }
     svg + "</svg>\n"
 }
 
+/// Curves over one axis.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Panel {
+    /// The title, which says what the curves are of.
+    pub name: String,
+    /// What the axis below counts.
+    pub along: String,
+    /// The curves.
+    pub lines: Vec<Line>,
+}
+
 /// A curve: its name and points.
-struct Line {
-    name: String,
-    points: Vec<(f64, f64)>,
+#[derive(Clone, PartialEq, Debug)]
+pub struct Line {
+    /// The name.
+    pub name: String,
+    /// Its points, from left to right.
+    pub points: Vec<(f64, f64)>,
 }
 
 impl Line {
@@ -125,7 +145,7 @@ fn label(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_string()
 }
 
-fn panel(name: &str, lines: &[Line]) -> String {
+fn panel(Panel { name, along, lines }: &Panel) -> String {
     let scale = Scale::of(lines);
     let (left, bottom) = (LEFT, PANEL.1 - BOTTOM);
     let right = PANEL.0 - RIGHT;
@@ -142,7 +162,8 @@ fn panel(name: &str, lines: &[Line]) -> String {
         svg += &format!("<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{}</text>\n", label(value));
     }
     let (middle, y) = ((left + right) / 2.0, bottom + 32.0);
-    svg += &format!("<text x=\"{middle:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">epoch</text>\n");
+    svg +=
+        &format!("<text x=\"{middle:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{}</text>\n", escaped(along));
     svg += &format!(
         "<path d=\"M{left:.1} {TOP:.1}V{bottom:.1}H{right:.1}\" fill=\"none\" stroke=\"#444444\"/>\n"
     );
@@ -243,6 +264,20 @@ mod tests {
         for svg in [draw("none", &[]), draw("gap", &records)] {
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         }
+    }
+
+    #[test]
+    fn a_sheet_has_the_panels_it_is_given() {
+        let lines = vec![Line { name: "walk".into(), points: vec![(1.0, 2.0), (4.0, 8.0)] }];
+        let panel = Panel { name: "ms an image".into(), along: "batch".into(), lines };
+        let height = |panels: &[Panel]| {
+            let svg = sheet("costs", panels);
+            assert_eq!(svg.matches(">batch</text>").count(), panels.len());
+            assert_eq!(svg.matches("<polyline").count(), panels.len());
+            svg.split("height=\"").nth(1).and_then(|rest| rest.split('"').next()?.parse::<f64>().ok())
+        };
+        let (two, three) = (vec![panel.clone(); 2], vec![panel; 3]);
+        assert_eq!(height(&two).zip(height(&three)).map(|(a, b)| b - a), Some(PANEL.1));
     }
 
     #[test]

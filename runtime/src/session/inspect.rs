@@ -53,6 +53,16 @@ pub(super) fn squares(values: &[f32]) -> f64 {
 }
 
 impl Session {
+    /// Set bits of a buffer of spikes or windows, if it still lives: one that the backward part reads does after
+    /// [`Session::run_forward`]. Samples whose words do not fill whole lines have unused ones between them.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a broken plan.
+    pub fn set_bits(&self, buffer: BufferId) -> Result<u64, Error> {
+        let words = self.arena.words(self.span(buffer))?;
+        Ok(words.iter().map(|word| u64::from(word.count_ones())).sum())
+    }
+
     /// The norm of each trained parameter's gradient, in the order of the model: the root of the sum of squares, in a
     /// fixed order; the norm of all together last.
     ///

@@ -85,6 +85,8 @@ fn padding_is_not_counted_as_spikes() -> Result<(), Error> {
     session.run_forward()?;
     let expected = f64::from(3 * 2 * 2 * ones.to_bits().count_ones()) / f64::from(3 * 2 * 60);
     assert_eq!(session.firing_rates().0, [("lif".to_string(), expected)]);
+    // The buffer itself has 16 halves of words for each sample.
+    assert_eq!(session.set_bits(bits)?, 3 * 16 * u64::from(ones.to_bits().count_ones()));
     session.reset_rates();
     assert_eq!(session.firing_rates().0[0].1, 0.0);
     Ok(())
