@@ -355,10 +355,7 @@ impl Session {
     /// # Errors
     /// [`Error::User`] for a plan without a backward pass; [`Error::Internal`] for a broken plan.
     pub fn run_backward(&mut self) -> Result<(), Error> {
-        if self.exe.plan.mode != PlanMode::Train {
-            return Err(Error::User("a model compiled for inference has no backward pass".to_string()));
-        }
-        self.run(Phase::Backward, &mut None)
+        self.backward(&mut None)
     }
 
     /// As [`Session::run_backward`], where gradients are not kept: each is given to `change` as soon as it is complete, with
@@ -367,10 +364,14 @@ impl Session {
     /// # Errors
     /// As [`Session::run_backward`]; the first error of `change`.
     pub fn run_backward_handing(&mut self, change: &mut Change<'_>) -> Result<(), Error> {
+        self.backward(&mut Some(change))
+    }
+
+    fn backward(&mut self, change: &mut Option<&mut Change<'_>>) -> Result<(), Error> {
         if self.exe.plan.mode != PlanMode::Train {
             return Err(Error::User("a model compiled for inference has no backward pass".to_string()));
         }
-        self.run(Phase::Backward, &mut Some(change))
+        self.run(Phase::Backward, change)
     }
 
     /// The logits of the last step, `[samples, classes]`.

@@ -9,6 +9,7 @@ use super::Lap;
 use crate::metrics::Times;
 use crate::optim::{Average, Pace, Rule};
 use crate::{Error, Session};
+use snnc_plan::ParamRole;
 use std::time::{Duration, Instant};
 
 /// How parameters are moved.
@@ -44,12 +45,21 @@ impl Descent<'_> {
         let pace =
             self.clip_norm.map_or(Pace { lr: self.lr, clip: 1.0 }, |most| Pace::clipped(self.lr, norm, most));
         self.rule.begin_step();
-        train.change_params(|index, spec, values, grad| {
-            self.rule.step(index, spec.role, values, grad, pace)?;
-            self.average.as_mut().map_or(Ok(()), |average| average.update(index, values))
-        })?;
+        train.change_params(|index, spec, values, grad| self.step((index, spec.role), values, grad, pace))?;
         times.update += lap.seconds();
         Ok((norms, norm))
+    }
+
+    /// Moves a parameter, and its average.
+    fn step(
+        &mut self,
+        (index, role): (usize, ParamRole),
+        values: &mut [f32],
+        grad: &[f32],
+        pace: Pace,
+    ) -> Result<(), Error> {
+        self.rule.step(index, role, values, grad, pace)?;
+        self.average.as_mut().map_or(Ok(()), |average| average.update(index, values))
     }
 
     fn handed(&mut self, train: &mut Session, lap: &mut Lap, times: &mut Times) -> Result<Norms, Error> {
@@ -63,8 +73,7 @@ impl Descent<'_> {
                 return Err(Error::Diverged(format!("the gradient of `{}`", spec.name)));
             }
             squares[index] = Some(square);
-            self.rule.step(index, spec.role, values, grad, pace)?;
-            self.average.as_mut().map_or(Ok(()), |average| average.update(index, values))?;
+            self.step((index, spec.role), values, grad, pace)?;
             moving += start.elapsed();
             Ok(())
         })?;

@@ -26,19 +26,20 @@ pub type Recompile<'a> = dyn FnMut(&Activities) -> Result<Option<(Executable, Ex
 /// # Errors
 /// [`Error::Io`]; [`Error::Data`] for another format, or a share that is not from 0 to 1.
 pub fn measured(checkpoint: &Path) -> Result<Option<Activities>, Error> {
-    let found = of_metadata(&checkpoint::read_metadata(checkpoint)?);
-    found.map_err(|layer| {
-        let shown = checkpoint.display();
-        Error::Data(format!("{shown}: the firing rate of `{layer}` is not a number from 0 to 1"))
-    })
+    noted(&checkpoint::read_metadata(checkpoint)?, checkpoint)
 }
 
-/// The activities of a checkpoint's metadata; an error is the layer whose share is none.
-fn of_metadata(metadata: &Value) -> Result<Option<Activities>, String> {
+/// The activities of the metadata of this checkpoint.
+pub(super) fn noted(metadata: &Value, checkpoint: &Path) -> Result<Option<Activities>, Error> {
+    let bad = |layer: &String| {
+        let shown = checkpoint.display();
+        Error::Data(format!("{shown}: the firing rate of `{layer}` is not a number from 0 to 1"))
+    };
     let Some(all) = metadata[KEY].as_object() else { return Ok(None) };
     let mut activities = Activities::default();
     for (layer, value) in all {
-        let share = |share: &Value| share.as_f64().filter(|x| (0.0..=1.0).contains(x)).ok_or(layer);
+        let share =
+            |share: &Value| share.as_f64().filter(|x| (0.0..=1.0).contains(x)).ok_or_else(|| bad(layer));
         let fires = value.get("fires").map(share).transpose()?;
         let activity = Activity { rate: share(&value["rate"])? as f32, fires: fires.map(|x| x as f32) };
         activities.layers.insert(layer.clone(), activity);

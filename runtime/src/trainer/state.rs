@@ -123,7 +123,7 @@ impl<'a> Run<'a> {
             return Err(other("other data", &help));
         }
         self.rule.set_steps(self.state.steps);
-        self.activities = guided::measured(path)?;
+        self.activities = guided::noted(&metadata, path)?;
         self.take_states(path)
     }
 
