@@ -136,7 +136,7 @@ fn products_are_done_by_patterns_where_asked_and_where_spikes_repeat() {
     };
     let (unknown, all, repeating) = (wide(&[]), wide(&["--fires", "0.6"]), wide(&["--fires", "0.2"]));
     assert_eq!(unknown, all);
-    assert!(repeating > 2.0 * all, "{repeating} where each repeats, {all} where none does");
+    assert!(repeating > 1.8 * all, "{repeating} where each repeats, {all} where none does");
     // What is said of a layer is joined with what is said of all: a rate here, a share there.
     let both = products(&["--fires", "stem.unit.lif=0.3,0.25", "--firing-rate", "stem.unit.lif=0.2,0.1"]);
     let told: Vec<[&str; 2]> = both.iter().map(|row| [row[1].as_str(), row[2].as_str()]).collect();
@@ -148,7 +148,7 @@ fn patterns_are_chosen_for_wide_layers_by_themselves() {
     let chosen = |fires: &[&str]| products(&[&["-D", "width=128", "--firing-rate", "0.2"], fires].concat());
     let forms =
         |rows: Vec<Vec<String>>| -> Vec<String> { rows.into_iter().map(|row| row[0].clone()).collect() };
-    let (unknown, repeating) = (forms(chosen(&[])), forms(chosen(&["--fires", "0.33"])));
+    let (unknown, repeating) = (forms(chosen(&[])), forms(chosen(&["--fires", "0.25"])));
     assert!(!unknown.contains(&"patterns".to_string()), "{unknown:?}");
     assert_eq!(repeating[0], "patterns", "{repeating:?}");
 }

@@ -1,7 +1,7 @@
 //! What a product with spikes costs in each of its forms.
 //!
 //! ```text
-//! walk     (taken up and put down + rate · 64 rows) for each word of a position     ; falls with the rate
+//! walk     (taken up and put down + rate · rows) for each block of words of a position ; falls with the rate
 //! patterns lists of a position + the sums of all patterns + fires · channels · taps rows   ; falls as spikes repeat
 //! grouped  a table's making / positions + 16 lookups                                 ; the same at every rate
 //! dense    one multiply-add after the other                                          ; the same at every rate
@@ -9,8 +9,9 @@
 //!
 //! The constants are those that fit what `cargo bench --bench masked_add` prints on one core of a Zen 5 machine for a
 //! convolution of 3×3 over firing rates of 5 to 60 %: with vectors of 512 bits, by which forms are chosen, within 12 % of it
-//! for 128, 64, 32 and 16 channels, with the others for 128. At lower rates a walk is faster than is said, since the end of
-//! a short list is foreseen; a walk of 256 bits is slower with 32 channels and fewer.
+//! for 128, 64, 32 and 16 channels, with the others for 128; where input channels are more than output channels a walk
+//! within 22 %. At lower rates a walk is faster than is said, since the end of a short list is foreseen; a walk of 256 bits
+//! is slower with 32 channels and fewer.
 //!
 //! | multiply-adds a cycle, 128 channels | walk, 15 % | 20 % | 25 % | 30 % | 50 % | grouped | dense |
 //! |---|---|---|---|---|---|---|---|
@@ -20,13 +21,15 @@
 //!
 //! Between walk and grouped, alike, lies the form by patterns where neurons that fire do so 2.4 times in four timesteps, as
 //! those of trained networks: 123, 105, 92, 81 at 15, 20, 25 and 30 % with 512 bits; 97, 80, 68, 59 with 256; 41, 34, 30, 27
-//! with 128. The constants fit it within 12 % (16 % at 5 %) with vectors of 512 bits for 32 to 512 input and 32 to 128
-//! output channels, within 15 % with 256; with 128 bits within 30 %.
+//! with 128. The constants fit it within 15 % with vectors of 512 bits for 32 to 512 input and 32 to 512 output channels
+//! and 2.2 to 2.8 spikes; with 256 input channels and more it is up to 21 % faster than is said. With 256 bits they fit
+//! within 15 %, with 128 bits within 30 %. Of all these sizes and rates there is none for which it is chosen and is slower
+//! than walk or grouped.
 //!
 //! So the grouped form is the better one from 22 to 26 % on, whatever the vectors, and the dense form nowhere; with 16
 //! channels from 5 % on.
 
-use crate::body::{GROUP, MAX_LIST_WORDS, MAX_STEPS};
+use crate::body::{GROUP, MAX_LIST_WORDS, MAX_STEPS, MAX_WORDS};
 use crate::form::Form;
 use snnc_plan::Activity;
 use std::fmt;
@@ -38,6 +41,8 @@ pub struct Work {
     pub inputs: usize,
     /// Places of the kernel.
     pub taps: usize,
+    /// From one output position to the next.
+    pub stride: usize,
     /// Output channels.
     pub outputs: usize,
     /// Timesteps of the input, 1 where it stands still.
@@ -72,7 +77,7 @@ impl fmt::Display for Vector {
 
 /// The costs of one kind of vectors, in cycles.
 struct Costs {
-    /// Making a position's list of bits, for a word, and the branch that is not foreseen at the list's end.
+    /// Making a position's list of bits, for one word, and the branch that is not foreseen at the list's end.
     word: f64,
     /// Taking up and putting down a vector of its sums.
     sum: f64,
@@ -128,21 +133,39 @@ const DENSE: f64 = 13.0;
 /// Cycles of a multiply-add, on one core.
 pub fn cycles_per_add(form: Form, input: Activity, work: &Work, vector: Vector) -> f64 {
     match form {
-        Form::Walk => walk(f64::from(input.rate), work, vector),
+        Form::Walk => walk(input.rate, work, vector),
         Form::Patterns => patterns(input, work, vector),
         Form::Grouped => grouped(work, vector),
         Form::Dense => 1.0 / DENSE,
     }
 }
 
-/// A word of input channels of a position.
-fn walk(rate: f64, work: &Work, vector: Vector) -> f64 {
+/// Bytes of weights that a block of input channels may take of the nearest cache: two thirds of it, on the machines
+/// of today.
+const BLOCK_BYTES: usize = 32 << 10;
+/// The same where few neurons fire: then the walks' own work counts more than what is added, and longer lists win.
+const SPARSE_BLOCK_BYTES: usize = 64 << 10;
+/// Below this firing rate few neurons fire.
+const SPARSE: f32 = 0.1;
+
+/// Words of input channels in a block of rows of `lanes` weights.
+pub fn block_words(lanes: usize, rate: f32) -> usize {
+    let bytes = if rate < SPARSE { SPARSE_BLOCK_BYTES } else { BLOCK_BYTES };
+    (bytes / (lanes * 64 * 4)).clamp(1, MAX_WORDS)
+}
+
+/// What a further word adds to a list, in cycles.
+const FURTHER: f64 = 3.0;
+
+/// The words of input channels of a position, a list for each block of them.
+fn walk(rate: f32, work: &Work, vector: Vector) -> f64 {
     let costs = vector.costs();
-    let (inputs, lanes) = (work.inputs.min(64) as f64, work.outputs.min(TILE));
+    let (words, lanes) = (work.inputs.div_ceil(64), work.outputs.min(TILE));
     let vectors = lanes.div_ceil(vector.lanes()) as f64;
+    let lists = words.div_ceil(block_words(lanes, rate));
+    let made = lists as f64 * (costs.word + vectors * costs.sum) + (words - lists) as f64 * FURTHER;
     let row = costs.row + vectors * costs.vector;
-    let word = costs.word + vectors * costs.sum + inputs * rate * row;
-    word / (inputs * lanes as f64)
+    made / (work.inputs * lanes) as f64 + f64::from(rate) * row / lanes as f64
 }
 
 /// A word of input channels of a position, part after part of a tile, and its share of their tables.
@@ -168,7 +191,7 @@ pub fn pattern_words(taps: usize, lanes: usize) -> usize {
 
 /// The costs of sums by patterns for one kind of vectors, in cycles; all for four timesteps.
 struct PatternCosts {
-    /// Listing the neurons of a word.
+    /// Listing the neurons of a word, of all input positions.
     word: f64,
     /// Putting the lists of a tap in order.
     tap: f64,
@@ -204,7 +227,9 @@ fn patterns(input: Activity, work: &Work, vector: Vector) -> f64 {
     let (vectors, taps) = (lanes.div_ceil(vector.lanes()) as f64, work.taps as f64);
     let words = work.inputs.div_ceil(64);
     let parts = words.div_ceil(pattern_words(work.taps, lanes)) as f64;
-    let lists = words as f64 * costs.word + parts * (taps * costs.tap + vectors * costs.flush);
+    // A stride leaves out outputs, not inputs.
+    let listed = (words * work.stride * work.stride) as f64;
+    let lists = listed * costs.word + parts * (taps * costs.tap + vectors * costs.flush);
     let rows = fires * taps * work.inputs as f64 * (costs.row + vectors * costs.vector);
     groups * (lists + rows) / (steps * taps * (work.inputs * lanes) as f64)
 }
@@ -215,7 +240,7 @@ mod tests {
 
     /// The form of the least cost for a convolution of 3×3 over four timesteps.
     fn chosen(channels: usize, rate: f32, fires: Option<f32>, steps: usize) -> Form {
-        let work = Work { inputs: channels, taps: 9, outputs: channels, steps, positions: 512 };
+        let work = Work { inputs: channels, taps: 9, stride: 1, outputs: channels, steps, positions: 512 };
         let cost = |form: &Form| cycles_per_add(*form, Activity { rate, fires }, &work, CHOSEN_FOR);
         let all = Form::CHOSEN.into_iter().min_by(|a, b| cost(a).total_cmp(&cost(b)));
         all.unwrap_or(Form::Dense)
@@ -240,7 +265,7 @@ mod tests {
     #[test]
     fn an_unknown_share_is_the_largest_there_can_be() {
         for (rate, steps) in [(0.02, 4), (0.1, 4), (0.2, 2), (0.3, 4), (0.6, 4), (0.1, 8), (0.9, 3)] {
-            let work = Work { inputs: 128, taps: 9, outputs: 128, steps, positions: 512 };
+            let work = Work { inputs: 128, taps: 9, stride: 1, outputs: 128, steps, positions: 512 };
             let cost = |fires| cycles_per_add(Form::Patterns, Activity { rate, fires }, &work, CHOSEN_FOR);
             let most = (rate * steps as f32).min(1.0);
             assert!(
@@ -256,6 +281,24 @@ mod tests {
                 );
             }
         }
+    }
+
+    /// What is measured on one core of a Zen 5 machine (`cargo bench --bench masked_add`, 2.2 or 2.8 spikes of a neuron that
+    /// fires) says of each of these that lists by pattern are not worth their making.
+    #[test]
+    fn patterns_are_not_for_few_spikes_nor_few_outputs() {
+        let form = |inputs: usize, outputs: usize, stride: usize, rate: f32| {
+            let work = Work { inputs, taps: 9, stride, outputs, steps: 4, positions: 512 };
+            let input = Activity { rate, fires: Some(rate * 4.0 / 2.8) };
+            let cost = |form: &Form| cycles_per_add(*form, input, &work, CHOSEN_FOR);
+            Form::CHOSEN.into_iter().min_by(|a, b| cost(a).total_cmp(&cost(b)))
+        };
+        assert_eq!(form(128, 128, 1, 0.05), Some(Form::Walk));
+        assert_eq!(form(256, 256, 1, 0.05), Some(Form::Walk));
+        assert_eq!(form(128, 64, 1, 0.1), Some(Form::Walk));
+        assert_eq!(form(128, 64, 1, 0.15), Some(Form::Walk));
+        assert_eq!(form(128, 128, 1, 0.28), Some(Form::Patterns));
+        assert_eq!(form(128, 256, 2, 0.28), Some(Form::Grouped));
     }
 
     #[test]

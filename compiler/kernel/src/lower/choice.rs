@@ -122,9 +122,7 @@ fn product(
     expected: &Expected<'_>,
 ) -> Result<Option<Product>, LowerError> {
     let data = graph.inst(inst);
-    if spike_product(&data.op).is_none() {
-        return Ok(None);
-    }
+    let Some(conv) = spike_product(&data.op) else { return Ok(None) };
     let (weight, result) = (graph.ty(data.args[1]), graph.inst(step).results[0]);
     let output = Shape::of(graph.ty(result))?;
     let (rows, images) = block_size(&output, true);
@@ -132,6 +130,7 @@ fn product(
     let work = Work {
         inputs: weight.extent(AxisName::Ci),
         taps,
+        stride: conv.stride,
         outputs: weight.extent(AxisName::Co),
         steps: input_steps(graph, step, data.args[0])?,
         positions: output.steps() * images.min(BATCH) * rows * output.width,
@@ -173,6 +172,7 @@ fn gradient(
     let work = Work {
         inputs: block,
         taps: weight.extent(AxisName::Kh) * weight.extent(AxisName::Kw),
+        stride: 1,
         outputs: weight.extent(AxisName::Co),
         steps: 1,
         positions: weight.extent(AxisName::Ci).min(64) * weight.extent(AxisName::Kw),

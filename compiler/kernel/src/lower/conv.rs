@@ -13,29 +13,16 @@
 use super::choice::spike_product;
 use super::view::{Shape, TILE, View, WIDE, WideTile};
 use super::{Draw, LowerError, Lowering};
-use crate::body::{ENTRIES, GROUP, Groups, Index, Lookup, MAX_WORDS, Row, Run, Slot, SlotElem, Walk, entry};
+use crate::body::{ENTRIES, GROUP, Groups, Index, Lookup, Row, Run, Slot, SlotElem, Walk, entry};
 use crate::build::{Builder, load};
+use crate::cost::block_words;
 use crate::form::Form;
 use snnc_ir::{AxisName, Conv, Inst, Op, Value};
 use snnc_plan::{ConvGeometry, Dense, Step};
 use std::collections::HashMap;
 
-/// Bytes of weights that a block of input channels may take of the nearest cache: two thirds of it, on the machines
-/// of today.
-const BLOCK_BYTES: usize = 32 << 10;
-/// The same where few neurons fire: then the walks' own work counts more than what is added, and longer lists win.
-const SPARSE_BLOCK_BYTES: usize = 64 << 10;
-/// Below this firing rate few neurons fire.
-const SPARSE: f32 = 0.1;
-
 /// Elements of a table of summed rows: 32 KiB, as much as the nearest cache keeps beside what passes through it.
 pub const TABLE: usize = 8 << 10;
-
-/// Words of input channels in a block of rows of `lanes` weights.
-pub fn block_words(lanes: usize, rate: f32) -> usize {
-    let bytes = if rate < SPARSE { SPARSE_BLOCK_BYTES } else { BLOCK_BYTES };
-    (bytes / (lanes * 64 * 4)).clamp(1, MAX_WORDS)
-}
 
 /// The part of an output that a task sums: some images, some rows, all timesteps.
 #[derive(Debug)]
