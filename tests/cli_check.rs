@@ -145,7 +145,7 @@ fn products_are_done_by_patterns_where_asked_and_where_spikes_repeat() {
 
 #[test]
 fn patterns_are_chosen_for_wide_layers_by_themselves() {
-    let chosen = |fires: &[&str]| products(&[&["-D", "width=128", "--firing-rate", "0.2"], fires].concat());
+    let chosen = |fires: &[&str]| products(&[&["-D", "width=128", "--firing-rate", "0.25"], fires].concat());
     let forms =
         |rows: Vec<Vec<String>>| -> Vec<String> { rows.into_iter().map(|row| row[0].clone()).collect() };
     let (unknown, repeating) = (forms(chosen(&[])), forms(chosen(&["--fires", "0.25"])));

@@ -6,7 +6,8 @@ use common::{Random, numbers};
 use proptest::prelude::*;
 use snnc_codegen::{Vectors, run_as};
 use snnc_kernel::body::{
-    ENTRIES, GROUP, Groups, Index, Kernel, Lookup, MAX_LANES, MAX_WORDS, PARTS, Run, SlotElem, Walk, entry,
+    ENTRIES, GROUP, Groups, Index, Kernel, Lookup, MAX_LANES, MAX_WORDS, PARTS, Run, SlotElem, TapWalk, Walk,
+    entry,
 };
 use snnc_kernel::build::Builder;
 
@@ -108,6 +109,98 @@ fn whole_vectors_and_full_words() {
             for vectors in ALL {
                 same(&sizes.kernel(), &sizes.buffers(7, 100), vectors);
             }
+        }
+    }
+}
+
+/// Sizes of a walk over taps: positions, words of each, lanes, taps, and what lies between one piece and the next.
+#[derive(Clone, Copy, Debug)]
+struct Taps {
+    count: usize,
+    words: usize,
+    lanes: usize,
+    taps: [usize; 2],
+    gap: usize,
+}
+
+impl Taps {
+    /// Elements from one line of rows to the next, from one tap's sums to the next one's, and to the next position's.
+    fn steps(&self) -> (usize, usize, usize) {
+        let [rows, columns] = self.taps;
+        let (line, apart) = (5 * (self.lanes + self.gap), self.lanes + self.gap % 4);
+        (line, apart, rows * columns * apart + self.gap % 3)
+    }
+
+    /// Two tasks, each with its own positions and sums; the words of a position lie one position's apart.
+    fn kernel(&self) -> Kernel {
+        let mut k = Builder::new("taps");
+        let (x, w) = (k.read("x", SlotElem::Bits), k.read("w", SlotElem::F32));
+        let sums = k.write("sums", SlotElem::F32);
+        let (line, apart, each) = self.steps();
+        let run = |slot, step: usize, pieces: usize| Run {
+            slot,
+            at: Index::Task * (step * pieces),
+            step: step as i64,
+        };
+        let bits = Run { at: Index::Task * (2 * self.count * self.words), ..run(x, 2, 0) };
+        k.add_taps(TapWalk {
+            walk: Walk {
+                count: self.count.into(),
+                words: self.words,
+                bits,
+                rows: run(w, self.lanes + self.gap, 0),
+                lanes: self.lanes,
+                sums: run(sums, each, self.count),
+            },
+            word: (2 * self.count) as i64,
+            taps: self.taps,
+            steps: [line as i64, (self.lanes + self.gap) as i64],
+            apart: apart as i64,
+        });
+        k.finish()
+    }
+
+    fn buffers(&self, seed: u64, rate: usize) -> Vec<Vec<u32>> {
+        let ((line, _, each), [rows, columns]) = (self.steps(), self.taps);
+        let mut random = Random(seed);
+        let mut word = |_| (0..32).fold(0u32, |w, bit| w | u32::from(random.below(100) < rate) << bit);
+        let row = self.lanes + self.gap;
+        vec![
+            (0..4 * self.count * self.words).map(&mut word).collect(),
+            numbers(seed, (self.words * 64 + columns) * row + rows * line),
+            numbers(seed ^ 5, 2 * self.count * each),
+        ]
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
+    #[test]
+    fn all_vectors_agree_on_taps(
+        seed: u64,
+        count in 0usize..5,
+        words in 1usize..=MAX_WORDS,
+        lanes in 1usize..=MAX_LANES,
+        square: bool,
+        rows in 1usize..=4,
+        columns in 1usize..=5,
+        gap in 0usize..20,
+        rate in 0usize..=100,
+    ) {
+        let taps = if square { [3, 3] } else { [rows, columns] };
+        let walk = Taps { count, words, lanes, taps, gap };
+        for vectors in ALL {
+            same(&walk.kernel(), &walk.buffers(seed, rate), vectors);
+        }
+    }
+}
+
+#[test]
+fn nine_taps_of_whole_vectors() {
+    for lanes in [8, 16, 32, 48, 128] {
+        let walk = Taps { count: 3, words: MAX_WORDS, lanes, taps: [3, 3], gap: 0 };
+        for vectors in ALL {
+            same(&walk.kernel(), &walk.buffers(9, 100), vectors);
         }
     }
 }

@@ -313,6 +313,22 @@ pub struct Walk {
     pub sums: Run,
 }
 
+/// A walk whose set bits choose a row for each tap of a kernel: a bit is taken from its list once, and its rows are
+/// those of a small grid.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct TapWalk {
+    /// The walk of the first tap.
+    pub walk: Walk,
+    /// Elements from one word of a position to the next.
+    pub word: i64,
+    /// Rows and columns of taps, at least one.
+    pub taps: [usize; 2],
+    /// Elements from the rows of one tap to those of the tap below, and beside it.
+    pub steps: [i64; 2],
+    /// Elements from the sums of one tap to those of the next, row after row of taps.
+    pub apart: i64,
+}
+
 /// Lists of the neurons of a run of positions by their pattern over some timesteps: bit t of a neuron's pattern is set
 /// if it fires at the t-th of them. Made once for a position, they serve all its outputs.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -463,6 +479,9 @@ pub enum Stmt {
     /// `sums[j] += rows[k] * with[i]` for each position i and each set bit k of it, the j-th of the whole run:
     /// [`PARTS`] partial sums of a dot product, the lanes of a row in their order.
     DotRows(Walk, Run),
+    /// `sums[i, tap] += rows[tap, k]` for each position i, each tap and each set bit k, from the lowest; in each lane one
+    /// addition after the other.
+    AddTaps(TapWalk),
     /// Lists neurons by pattern.
     ListPatterns(PatternLists),
     /// `sums[t] += rows[k]` for each neuron k of the lists and each timestep t of its pattern, in the order that

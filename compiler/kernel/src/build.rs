@@ -9,7 +9,7 @@
 
 use crate::body::{
     Access, Arith, Compare, Condition, Fold, Groups, Index, Kernel, Lookup, Mask, PatternLists, PatternWalk,
-    Reg, RegData, RegType, Row, Run, Slot, SlotData, SlotElem, Stmt, Unary, Walk, Width, Word,
+    Reg, RegData, RegType, Row, Run, Slot, SlotData, SlotElem, Stmt, TapWalk, Unary, Walk, Width, Word,
 };
 use std::ops::{Add, Div, Mul, Sub};
 
@@ -433,6 +433,11 @@ impl Builder {
     /// Adds rows where bits are set.
     pub fn add_rows(&mut self, walk: Walk) {
         self.push(Stmt::AddRows(walk));
+    }
+
+    /// Adds the rows of all taps where bits are set.
+    pub fn add_taps(&mut self, walk: TapWalk) {
+        self.push(Stmt::AddTaps(walk));
     }
 
     /// Adds dot products of rows where bits are set.

@@ -9,25 +9,24 @@
 //!
 //! The constants are those that fit what `cargo bench --bench masked_add` prints on one core of a Zen 5 machine for a
 //! convolution of 3×3 over firing rates of 5 to 60 %: with vectors of 512 bits, by which forms are chosen, within 12 % of it
-//! for 128, 64, 32 and 16 channels, with the others for 128; where input channels are more than output channels a walk
-//! within 22 %. At lower rates a walk is faster than is said, since the end of a short list is foreseen; a walk of 256 bits
-//! is slower with 32 channels and fewer.
+//! for 128, 64 and 32 channels, with the others for 128; with 16 channels a walk is up to 25 % faster than is said. At lower
+//! rates it is slower, since lists are then longer than what the nearest cache has rows for; a walk of 256 bits is slower
+//! with 32 channels and fewer.
 //!
 //! | multiply-adds a cycle, 128 channels | walk, 15 % | 20 % | 25 % | 30 % | 50 % | grouped | dense |
 //! |---|---|---|---|---|---|---|---|
-//! | 512 bits | 110 | 89 | 76 | 65 | 41 | 83 | 13 |
-//! | 256 bits | 62 | 48 | 39 | 33 | 21 | 43 | 13 |
-//! | 128 bits | 40 | 32 | 27 | 23 | 15 | 26 | 13 |
+//! | 512 bits | 132 | 108 | 95 | 81 | 53 | 83 | 25 |
+//! | 256 bits | 62 | 47 | 39 | 33 | 21 | 43 | 25 |
+//! | 128 bits | 40 | 33 | 27 | 23 | 15 | 26 | 22 |
 //!
-//! Between walk and grouped, alike, lies the form by patterns where neurons that fire do so 2.4 times in four timesteps, as
-//! those of trained networks: 123, 105, 92, 81 at 15, 20, 25 and 30 % with 512 bits; 97, 80, 68, 59 with 256; 41, 34, 30, 27
-//! with 128. The constants fit it within 15 % with vectors of 512 bits for 32 to 512 input and 32 to 512 output channels
-//! and 2.2 to 2.8 spikes; with 256 input channels and more it is up to 21 % faster than is said. With 256 bits they fit
-//! within 15 %, with 128 bits within 30 %. Of all these sizes and rates there is none for which it is chosen and is slower
-//! than walk or grouped.
+//! The form by patterns, alike, where neurons that fire do so 2.4 times in four timesteps, as those of trained networks: 123,
+//! 104, 91, 81 at 15, 20, 25 and 30 % with 512 bits, 136, 117, 102, 91 where they do so 2.8 times; 96, 78, 66, 59 with 256;
+//! 43, 36, 30, 27 with 128. The constants fit it within 15 % with vectors of 512 bits for 32 to 512 input and 32 to 512
+//! output channels and 2.2 to 2.8 spikes; with 256 input channels and more it is up to 21 % faster than is said. With 256
+//! bits they fit within 15 %, with 128 bits within 30 %.
 //!
-//! So the grouped form is the better one from 22 to 26 % on, whatever the vectors, and the dense form nowhere; with 16
-//! channels from 5 % on.
+//! So the grouped form is the better one from 25 to 30 % on, whatever the vectors, and the dense form nowhere; with 32
+//! channels from 22 %, with 16 from 15 % on.
 
 use crate::body::{GROUP, MAX_LIST_WORDS, MAX_STEPS, MAX_WORDS};
 use crate::form::Form;
@@ -108,7 +107,7 @@ impl Vector {
     fn costs(self) -> Costs {
         match self {
             Vector::Bits512 => {
-                Costs { word: 10.5, sum: 1.6, row: 0.45, vector: 0.62, part: 4.5, lookup: 0.6, group: 18.0 }
+                Costs { word: 5.0, sum: 2.1, row: 0.6, vector: 0.435, part: 4.5, lookup: 0.6, group: 18.0 }
             }
             Vector::Bits256 => {
                 Costs { word: 6.0, sum: 0.6, row: 0.0, vector: 0.79, part: 5.0, lookup: 0.63, group: 18.0 }
@@ -128,7 +127,7 @@ const PARTIAL: f64 = 1.35;
 
 /// Multiply-adds of a cycle of the dense product, whose own vectors are the widest of the machine; bits to numbers and
 /// patches to rows are counted.
-const DENSE: f64 = 13.0;
+const DENSE: f64 = 24.0;
 
 /// Cycles of a multiply-add, on one core.
 pub fn cycles_per_add(form: Form, input: Activity, work: &Work, vector: Vector) -> f64 {
@@ -146,7 +145,7 @@ const BLOCK_BYTES: usize = 32 << 10;
 /// The same where few neurons fire: then the walks' own work counts more than what is added, and longer lists win.
 const SPARSE_BLOCK_BYTES: usize = 64 << 10;
 /// Below this firing rate few neurons fire.
-const SPARSE: f32 = 0.1;
+const SPARSE: f32 = 0.04;
 
 /// Words of input channels in a block of rows of `lanes` weights.
 pub fn block_words(lanes: usize, rate: f32) -> usize {
@@ -156,15 +155,19 @@ pub fn block_words(lanes: usize, rate: f32) -> usize {
 
 /// What a further word adds to a list, in cycles.
 const FURTHER: f64 = 3.0;
+/// What finding a row takes longer in a list of several words, in cycles: one word's bits need no list.
+const LISTED: f64 = 0.28;
 
 /// The words of input channels of a position, a list for each block of them.
 fn walk(rate: f32, work: &Work, vector: Vector) -> f64 {
     let costs = vector.costs();
     let (words, lanes) = (work.inputs.div_ceil(64), work.outputs.min(TILE));
     let vectors = lanes.div_ceil(vector.lanes()) as f64;
-    let lists = words.div_ceil(block_words(lanes, rate));
+    let each = block_words(lanes, rate).min(words);
+    let lists = words.div_ceil(each);
     let made = lists as f64 * (costs.word + vectors * costs.sum) + (words - lists) as f64 * FURTHER;
-    let row = costs.row + vectors * costs.vector;
+    let listed = if each > 1 { LISTED } else { 0.0 };
+    let row = costs.row + listed + vectors * costs.vector;
     made / (work.inputs * lanes) as f64 + f64::from(rate) * row / lanes as f64
 }
 
@@ -248,14 +251,14 @@ mod tests {
 
     #[test]
     fn patterns_are_for_wide_layers_whose_spikes_repeat() {
-        assert_eq!(chosen(128, 0.15, Some(0.25), 4), Form::Patterns);
-        assert_eq!(chosen(256, 0.2, Some(0.33), 4), Form::Patterns);
+        assert_eq!(chosen(128, 0.25, Some(0.33), 4), Form::Patterns);
+        assert_eq!(chosen(256, 0.2, Some(0.25), 4), Form::Patterns);
         // Nothing is known of how spikes repeat, nothing repeats, or there is no time.
         assert_eq!(chosen(256, 0.2, None, 4), Form::Walk);
         assert_eq!(chosen(256, 0.15, Some(0.6), 4), Form::Walk);
         assert_eq!(chosen(256, 0.2, Some(0.2), 1), Form::Walk);
         // The work of lists is not worth few channels.
-        assert_eq!(chosen(32, 0.15, Some(0.25), 4), Form::Grouped);
+        assert_eq!(chosen(32, 0.25, Some(0.33), 4), Form::Grouped);
         assert_eq!(chosen(64, 0.15, Some(0.25), 4), Form::Walk);
         assert_eq!(chosen(128, 0.4, Some(0.65), 4), Form::Grouped);
         assert_eq!(chosen(128, 0.02, Some(0.03), 4), Form::Walk);
@@ -298,7 +301,7 @@ mod tests {
         assert_eq!(form(128, 64, 1, 0.1), Some(Form::Walk));
         assert_eq!(form(128, 64, 1, 0.15), Some(Form::Walk));
         assert_eq!(form(128, 128, 1, 0.28), Some(Form::Patterns));
-        assert_eq!(form(128, 256, 2, 0.28), Some(Form::Grouped));
+        assert_eq!(form(128, 256, 2, 0.35), Some(Form::Grouped));
     }
 
     #[test]

@@ -11,7 +11,7 @@
 
 use crate::body::{
     Compare, ENTRIES, GROUP, Groups, Index, Kernel, Lookup, MAX_ROW, PARTS, PatternLists, PatternWalk, Row,
-    Run, Slot, Stmt, Walk, Width, Word, entry,
+    Run, Slot, Stmt, TapWalk, Walk, Width, Word, entry,
 };
 use crate::build::{Builder, load, load_word, number, word_from};
 
@@ -26,6 +26,7 @@ fn stmts(k: &mut Builder, all: &[Stmt]) {
     for stmt in all {
         match stmt {
             Stmt::AddRows(walk) => add_rows(k, walk),
+            Stmt::AddTaps(taps) => add_taps(k, taps),
             Stmt::DotRows(walk, with) => dot_rows(k, walk, with),
             Stmt::ListPatterns(lists) => list_patterns(k, lists),
             Stmt::AddPatterns(walk) => add_patterns(k, walk),
@@ -70,9 +71,20 @@ fn parts(k: &mut Builder, lanes: usize, width: usize, mut body: impl FnMut(&mut 
 }
 
 /// The body for each set bit of a position.
-fn each_bit(k: &mut Builder, walk: &Walk, at: &Index, mut body: impl FnMut(&mut Builder, Index)) {
+fn each_bit(k: &mut Builder, walk: &Walk, at: &Index, body: impl FnMut(&mut Builder, Index)) {
+    each_bit_of(k, walk, at, 2, body);
+}
+
+/// The same for words that lie so many elements apart.
+fn each_bit_of(
+    k: &mut Builder,
+    walk: &Walk,
+    at: &Index,
+    apart: i64,
+    mut body: impl FnMut(&mut Builder, Index),
+) {
     k.for_range("word", 0, walk.words, |k, word| {
-        let bits = load_word(walk.bits.slot, at + &word * 2, Width::Full);
+        let bits = load_word(walk.bits.slot, at + &word * apart, Width::Full);
         let rows = k.index("rows", &walk.rows.at + word * (64 * walk.rows.step));
         k.each_bit("bit", bits, |k, bit| body(k, rows + bit * walk.rows.step));
     });
@@ -90,6 +102,29 @@ fn add_rows(k: &mut Builder, walk: &Walk) {
                 k.set(acc, Row::Reg(acc) + load(walk.rows.slot, row + &lane, n));
             });
             k.store(walk.sums.slot, &at, Row::Reg(acc));
+        });
+    });
+}
+
+/// Tap after tap, each as a walk of its own.
+fn add_taps(k: &mut Builder, taps: &TapWalk) {
+    let (walk, [rows, columns]) = (&taps.walk, taps.taps);
+    let count = k.index("count", &walk.count);
+    parts(k, walk.lanes, MAX_ROW, |k, lane, n| {
+        k.for_range("i", 0, &count, |k, i| {
+            let bits = k.index("bits", piece(&walk.bits, &i));
+            k.for_range("y", 0, rows, |k, y| {
+                k.for_range("x", 0, columns, |k, x| {
+                    let tap = piece(&walk.sums, &i) + (&y * columns + &x) * taps.apart;
+                    let at = k.index("at", tap + &lane);
+                    let from = k.index("from", &y * taps.steps[0] + &x * taps.steps[1] + &lane);
+                    let acc = k.row("acc", n, load(walk.sums.slot, &at, n));
+                    each_bit_of(k, walk, &bits, taps.word, |k, row| {
+                        k.set(acc, Row::Reg(acc) + load(walk.rows.slot, row + &from, n));
+                    });
+                    k.store(walk.sums.slot, &at, Row::Reg(acc));
+                });
+            });
         });
     });
 }

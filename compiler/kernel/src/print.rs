@@ -17,7 +17,7 @@
 
 use crate::body::{
     Access, Arith, Compare, Fold, GROUP, Grid, Index, Kernel, Mask, PatternLists, PatternWalk, Reg, RegType,
-    Row, Run, Slot, SlotElem, Stmt, Unary, Walk, Width, Word,
+    Row, Run, Slot, SlotElem, Stmt, TapWalk, Unary, Walk, Width, Word,
 };
 use std::collections::HashSet;
 use std::fmt::{self, Display, Formatter, Write};
@@ -158,6 +158,7 @@ impl<'k> Printer<'k> {
                 let line = format!("add_rows {} += {}", self.run("i", &walk.sums), self.rows(walk));
                 self.line(&format!("{line} for {}", self.positions(walk)));
             }
+            Stmt::AddTaps(taps) => self.add_taps(taps),
             Stmt::DotRows(walk, with) => {
                 let with = self.run("i", with);
                 let line = format!("dot_rows {} += {} . {with}", self.run("j", &walk.sums), self.rows(walk));
@@ -186,6 +187,17 @@ impl<'k> Printer<'k> {
                 self.line(&line);
             }
         }
+    }
+
+    fn add_taps(&mut self, TapWalk { walk, word, taps, steps, apart }: &TapWalk) {
+        let [rows, columns] = taps;
+        let [down, beside] = steps;
+        let (sums, row) = (self.run("i", &walk.sums), self.run("k", &walk.rows));
+        self.line(&format!(
+            "add_taps {sums} by {apart} += {row} : f32[{}] by {down} and {beside} for {rows}x{columns} taps, {} {word} apart",
+            walk.lanes,
+            self.positions(walk)
+        ));
     }
 
     fn list_patterns(&mut self, lists: &PatternLists) {

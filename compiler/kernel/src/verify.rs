@@ -15,7 +15,8 @@
 
 use crate::body::{
     Access, GROUP, Grid, Groups, Index, Kernel, Lookup, MAX_LANES, MAX_LIST_WORDS, MAX_ROW, MAX_STEPS,
-    MAX_WORDS, Mask, PatternLists, PatternWalk, Reg, RegType, Row, Run, Slot, SlotElem, Stmt, Walk, Word,
+    MAX_WORDS, Mask, PatternLists, PatternWalk, Reg, RegType, Row, Run, Slot, SlotElem, Stmt, TapWalk, Walk,
+    Word,
 };
 use std::fmt;
 
@@ -178,6 +179,7 @@ impl Checker<'_> {
                 self.turns(*reg, body, false)
             }
             Stmt::AddRows(walk) => self.walk(walk, &[]),
+            Stmt::AddTaps(taps) => self.taps(taps),
             Stmt::DotRows(walk, with) => self.walk(walk, &[with]),
             Stmt::ListPatterns(lists) => self.lists(lists),
             Stmt::AddPatterns(walk) => self.patterns(walk),
@@ -205,6 +207,14 @@ impl Checker<'_> {
             self.distinct(read.slot, walk.sums.slot)?;
         }
         Ok(())
+    }
+
+    fn taps(&self, TapWalk { walk, word, taps, steps, apart }: &TapWalk) -> Check {
+        let [rows, columns] = taps;
+        ensure(*rows > 0 && *columns > 0, || format!("a walk over {rows}x{columns} taps"))?;
+        let back = [word, apart, &steps[0], &steps[1]].into_iter().find(|step| **step < 0);
+        ensure(back.is_none(), || format!("taps backwards by {}", back.unwrap_or(&0)))?;
+        self.walk(walk, &[])
     }
 
     fn lists(&self, lists: &PatternLists) -> Check {

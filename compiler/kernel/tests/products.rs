@@ -6,7 +6,7 @@ mod common;
 use common::check;
 
 /// Rows and columns of the kernel, stride, pad; rows and columns of the input.
-const GEOMETRIES: [(usize, usize, usize, usize, usize, usize); 12] = [
+const GEOMETRIES: [(usize, usize, usize, usize, usize, usize); 15] = [
     (1, 1, 1, 0, 3, 4),
     (1, 1, 2, 0, 5, 4),
     (3, 3, 1, 1, 4, 5),
@@ -19,6 +19,10 @@ const GEOMETRIES: [(usize, usize, usize, usize, usize, usize); 12] = [
     (3, 3, 1, 1, 2, 128),
     (3, 3, 1, 1, 1, 1),
     (3, 3, 2, 1, 1, 1),
+    // Blocks of rows, of which the last has fewer, and images that share a block.
+    (3, 3, 1, 1, 13, 40),
+    (5, 5, 1, 2, 9, 30),
+    (3, 3, 1, 1, 8, 8),
 ];
 
 /// Input and output channels.

@@ -3,7 +3,7 @@
 use SlotElem::{Bits, F32};
 use snnc_kernel::body::{
     Compare, Condition, Grid, Groups, Index, Kernel, Lookup, Mask, PatternLists, PatternWalk, Reg, RegData,
-    RegType, Row, Run, Slot, SlotElem, Stmt, Walk, Width, Word,
+    RegType, Row, Run, Slot, SlotElem, Stmt, TapWalk, Walk, Width, Word,
 };
 use snnc_kernel::build::{Builder, load, mask_of};
 use snnc_kernel::verify::verify;
@@ -135,6 +135,15 @@ fn walks_read_and_write_what_they_should() {
         message(|k, [_, _, s, _]| k.turn((s, 0.into()), (s, 0.into()))),
         "`s` is read where it may be written"
     );
+    let taps = |rows: Slot, sums: Slot, taps: [usize; 2], apart: i64| {
+        move |k: &mut Builder, bits: Slot| {
+            k.add_taps(TapWalk { walk: walk(bits, rows, sums), word: 2, taps, steps: [16, 4], apart })
+        }
+    };
+    assert_eq!(message(|k, [x, y, s, _]| taps(x, y, [3, 3], 4)(k, s)), "");
+    assert_eq!(message(|k, [x, y, s, _]| taps(x, y, [3, 0], 4)(k, s)), "a walk over 3x0 taps");
+    assert_eq!(message(|k, [x, y, s, _]| taps(x, y, [3, 3], -4)(k, s)), "taps backwards by -4");
+    assert_eq!(message(|k, [_, y, s, _]| taps(y, y, [3, 3], 4)(k, s)), "`y` is read where it may be written");
     let groups = |rows: Slot, table: Slot| Groups {
         count: 4,
         rows: run(rows, 4),

@@ -4,13 +4,15 @@ use super::Emitter;
 use cranelift_codegen::ir::{
     AbiParam, ExtFuncData, ExternalName, InstBuilder, Signature, UserExternalName, Value, types,
 };
-use snnc_kernel::body::{Groups, Index, Lookup, PatternLists, PatternWalk, Run, Slot, Walk};
+use snnc_kernel::body::{Groups, Index, Lookup, PatternLists, PatternWalk, Run, Slot, TapWalk, Walk};
 
 /// The numbers under which the module knows the functions.
 #[derive(Clone, Copy)]
 pub(crate) struct WideNames {
     /// `AddRows`.
     pub(crate) add_rows: u32,
+    /// `AddTaps`.
+    pub(crate) add_taps: u32,
     /// `DotRows`.
     pub(crate) dot_rows: u32,
     /// `ListPatterns`.
@@ -27,6 +29,8 @@ pub(crate) struct WideNames {
 
 /// Arguments of `wide::WalkFn`.
 pub(crate) const WALK_ARGUMENTS: usize = 11;
+/// Arguments of `wide::TapsFn`.
+pub(crate) const TAPS_ARGUMENTS: usize = 15;
 /// Arguments of `wide::ListPatternsFn`.
 pub(crate) const LIST_ARGUMENTS: usize = 8;
 /// Arguments of `wide::PatternsFn`.
@@ -50,6 +54,22 @@ impl Emitter<'_, '_> {
             arguments.push(self.pointer(run.slot, &run.at));
             arguments.push(self.constant(run.step));
         }
+        self.call_wide(function, &arguments);
+    }
+
+    /// A walk that serves all taps.
+    pub(super) fn add_taps(&mut self, function: u32, taps: &TapWalk) {
+        let walk = &taps.walk;
+        let mut arguments = vec![self.index(&walk.count.max(0))];
+        arguments.extend([walk.words, walk.lanes].map(|n| self.constant(n as i64)));
+        arguments.push(self.pointer(walk.bits.slot, &walk.bits.at));
+        arguments.extend([walk.bits.step, taps.word].map(|n| self.constant(n)));
+        arguments.push(self.pointer(walk.rows.slot, &walk.rows.at));
+        arguments.push(self.constant(walk.rows.step));
+        arguments.push(self.pointer(walk.sums.slot, &walk.sums.at));
+        arguments.push(self.constant(walk.sums.step));
+        arguments.extend(taps.taps.map(|n| self.constant(n as i64)));
+        arguments.extend([taps.steps[0], taps.steps[1], taps.apart].map(|n| self.constant(n)));
         self.call_wide(function, &arguments);
     }
 

@@ -1,14 +1,16 @@
 //! Walks with vectors of 256 bits: a row is walked in parts of 64 lanes, eight registers.
 
-use super::{ListPatternsFn, LookupFn, PatternsFn, SumFn, TurnFn, Vector, WalkFn, Wide};
+use super::{ListPatternsFn, LookupFn, PatternsFn, SumFn, TapsFn, TurnFn, Vector, WalkFn, Wide};
 use std::arch::x86_64::*;
 
 mod groups;
 mod patterns;
+mod taps;
 
 pub(super) const WIDE: Wide = Wide {
     vector: Vector::Bits256,
     add_rows: add_rows as WalkFn,
+    add_taps: taps::add_taps as TapsFn,
     dot_rows: dot_rows as WalkFn,
     list_patterns: patterns::list_patterns as ListPatternsFn,
     add_patterns: patterns::add_patterns as PatternsFn,
@@ -35,12 +37,22 @@ impl List {
     /// `bits` points to `words` words, four at most.
     #[inline]
     unsafe fn fill(&mut self, bits: *const u64, words: usize) -> usize {
+        // SAFETY: the caller's promise.
+        unsafe { self.fill_apart(bits.cast(), words, 2) }
+    }
+
+    /// The same for words that lie `apart` elements of four bytes from each other.
+    ///
+    /// # Safety
+    /// As [`List::fill`].
+    #[inline]
+    unsafe fn fill_apart(&mut self, bits: *const u32, words: usize, apart: usize) -> usize {
         // Kept in a register: in memory each bit would wait for the one before.
         let mut length = 0;
         for number in 0..words {
             // SAFETY: the caller's promise; there are as many places as bits of four words.
             unsafe {
-                let mut word = *bits.add(number);
+                let mut word = bits.add(number * apart).cast::<u64>().read_unaligned();
                 while word != 0 {
                     *self.0.as_mut_ptr().add(length) = (number * 64) as u8 + word.trailing_zeros() as u8;
                     length += 1;

@@ -4,12 +4,13 @@
 //! position's while this one is summed: the list's bytes are then long in the cache, and the only branch that is not
 //! foreseen is the end of a list.
 
-use super::{ListPatternsFn, LookupFn, PatternsFn, SumFn, TurnFn, Vector, WalkFn, Wide};
+use super::{ListPatternsFn, LookupFn, PatternsFn, SumFn, TapsFn, TurnFn, Vector, WalkFn, Wide};
 use std::arch::x86_64::*;
 
 pub(super) const WIDE: Wide = Wide {
     vector: Vector::Bits512,
     add_rows: add_rows as WalkFn,
+    add_taps: taps::add_taps as TapsFn,
     dot_rows: dot_rows as WalkFn,
     list_patterns: patterns::list_patterns as ListPatternsFn,
     add_patterns: patterns::add_patterns as PatternsFn,
@@ -24,6 +25,7 @@ pub(super) fn is_available() -> bool {
         && std::is_x86_feature_detected!("avx512bw")
         && std::is_x86_feature_detected!("avx512vbmi2")
         && std::is_x86_feature_detected!("popcnt")
+        && std::is_x86_feature_detected!("bmi1")
 }
 
 /// Lanes of a vector.
@@ -49,15 +51,26 @@ impl List {
     ///
     /// # Safety
     /// `bits` points to `words` words, four at most; the features of [`is_available`].
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt,bmi1")]
     #[inline]
     unsafe fn fill(&mut self, bits: *const u64, words: usize) -> usize {
+        // SAFETY: the caller's promise.
+        unsafe { self.fill_apart(bits.cast(), words, 2) }
+    }
+
+    /// The same for words that lie `apart` elements of four bytes from each other.
+    ///
+    /// # Safety
+    /// As [`List::fill`].
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt,bmi1")]
+    #[inline]
+    unsafe fn fill_apart(&mut self, bits: *const u32, words: usize, apart: usize) -> usize {
         // SAFETY: `words` words are read; each stores 64 bytes at most 192 behind the list's start.
         unsafe {
             let numbers = _mm512_loadu_si512(NUMBERS.as_ptr().cast());
             let mut length = 0;
             for number in 0..words {
-                let word = *bits.add(number);
+                let word = bits.add(number * apart).cast::<u64>().read_unaligned();
                 let own = _mm512_add_epi8(numbers, _mm512_set1_epi8((number * 64) as i8));
                 let to = self.0.as_mut_ptr().add(length);
                 _mm512_storeu_si512(to.cast(), _mm512_maskz_compress_epi8(word, own));
@@ -65,6 +78,62 @@ impl List {
             }
             length
         }
+    }
+}
+
+/// The numbers of a list, eight at a load: a narrow load between those of 512 bits costs as much as one and a half of them.
+struct Numbers<'a> {
+    list: &'a List,
+    word: u64,
+    at: usize,
+    end: usize,
+}
+
+impl List {
+    /// The first numbers, at most 256.
+    #[inline]
+    fn numbers(&self, length: usize) -> Numbers<'_> {
+        Numbers { list: self, word: self.eight(0), at: 0, end: length }
+    }
+
+    /// Eight numbers from one on.
+    #[inline]
+    fn eight(&self, at: usize) -> u64 {
+        debug_assert!(at <= 256);
+        // SAFETY: 64 bytes follow the last of 256 numbers.
+        unsafe { self.0.as_ptr().add(at).cast::<u64>().read_unaligned() }
+    }
+}
+
+impl Iterator for Numbers<'_> {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        if self.at >= self.end {
+            return None;
+        }
+        let number = self.word as u8;
+        self.at += 1;
+        self.word = if self.at.is_multiple_of(8) { self.list.eight(self.at) } else { self.word >> 8 };
+        Some(usize::from(number))
+    }
+}
+
+/// The numbers of the set bits of one word, which need no list.
+struct Bits(u64);
+
+impl Iterator for Bits {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        if self.0 == 0 {
+            return None;
+        }
+        let number = self.0.trailing_zeros() as usize;
+        self.0 &= self.0 - 1;
+        Some(number)
     }
 }
 
@@ -105,6 +174,7 @@ macro_rules! by_vectors {
 
 mod groups;
 mod patterns;
+mod taps;
 
 unsafe extern "C" fn add_rows(
     count: usize,
@@ -134,7 +204,7 @@ unsafe extern "C" fn add_rows(
 
 /// # Safety
 /// As [`add_rows`], for rows of `N` vectors, of which the last has the lanes `last` where the row is not `WHOLE`.
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt,bmi1")]
 unsafe fn add<const N: usize, const WHOLE: bool>(
     count: usize,
     words: usize,
@@ -144,31 +214,57 @@ unsafe fn add<const N: usize, const WHOLE: bool>(
     (sums, sums_step): (*mut f32, usize),
 ) {
     let mut lists = [List([0; 320]), List([0; 320])];
-    // SAFETY: the caller's promise; masked loads and stores touch no lane beyond a row's last.
+    // SAFETY: the caller's promise.
     unsafe {
         let words_of = |position: usize| bits.cast::<u32>().add(position * bits_step).cast::<u64>();
+        if words == 1 {
+            for position in 0..count {
+                let numbers = Bits(words_of(position).read_unaligned());
+                add_numbers::<N, WHOLE>(numbers, last, (rows, rows_step), sums.add(position * sums_step));
+            }
+            return;
+        }
         let mut length = if count > 0 { lists[0].fill(words_of(0), words) } else { 0 };
         for position in 0..count {
             let own = length;
             if position + 1 < count {
                 length = lists[(position + 1) % 2].fill(words_of(position + 1), words);
             }
-            let list = lists[position % 2].0.as_ptr();
-            let sum = sums.add(position * sums_step);
-            let mut acc = [_mm512_setzero_ps(); N];
+            let numbers = lists[position % 2].numbers(own);
+            add_numbers::<N, WHOLE>(numbers, last, (rows, rows_step), sums.add(position * sums_step));
+        }
+    }
+}
+
+/// Adds the rows of so many numbers to one sum.
+///
+/// # Safety
+/// As [`add`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt,bmi1")]
+#[inline]
+unsafe fn add_numbers<const N: usize, const WHOLE: bool>(
+    numbers: impl Iterator<Item = usize>,
+    last: __mmask16,
+    (rows, rows_step): (*const f32, usize),
+    sum: *mut f32,
+) {
+    // SAFETY: the caller's promise; masked loads and stores touch no lane beyond a row's last.
+    unsafe {
+        let load = |from: *const f32, v: usize| {
+            _mm512_maskz_loadu_ps(mask::<N, WHOLE>(v, last), from.add(v * LANES))
+        };
+        let mut acc = [_mm512_setzero_ps(); N];
+        for (v, acc) in acc.iter_mut().enumerate() {
+            *acc = load(sum, v);
+        }
+        for number in numbers {
+            let row = rows.add(number * rows_step);
             for (v, acc) in acc.iter_mut().enumerate() {
-                *acc = _mm512_maskz_loadu_ps(mask::<N, WHOLE>(v, last), sum.add(v * LANES));
+                *acc = _mm512_add_ps(*acc, load(row, v));
             }
-            for j in 0..own {
-                let row = rows.add(usize::from(*list.add(j)) * rows_step);
-                for (v, acc) in acc.iter_mut().enumerate() {
-                    let row = _mm512_maskz_loadu_ps(mask::<N, WHOLE>(v, last), row.add(v * LANES));
-                    *acc = _mm512_add_ps(*acc, row);
-                }
-            }
-            for (v, acc) in acc.iter().enumerate() {
-                _mm512_mask_storeu_ps(sum.add(v * LANES), mask::<N, WHOLE>(v, last), *acc);
-            }
+        }
+        for (v, acc) in acc.iter().enumerate() {
+            _mm512_mask_storeu_ps(sum.add(v * LANES), mask::<N, WHOLE>(v, last), *acc);
         }
     }
 }
@@ -200,46 +296,72 @@ type Places = ((*const u64, usize), (*const f32, usize), (*mut f32, usize), (*co
 
 /// # Safety
 /// As [`dot_rows`], for rows of `N` vectors, of which the last has the lanes `last` where the row is not `WHOLE`.
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt,bmi1")]
 unsafe fn dot<const N: usize, const WHOLE: bool>(
     count: usize,
     words: usize,
     last: __mmask16,
     places: Places,
 ) {
-    let ((bits, bits_step), (rows, rows_step), (sums, sums_step), (with, with_step)) = places;
+    let ((bits, bits_step), rows, (mut sum, sums_step), (with, with_step)) = places;
     let mut lists = [List([0; 320]), List([0; 320])];
-    let mut sum = sums;
-    // SAFETY: the caller's promise; masked loads touch no lane beyond a row's last.
+    // SAFETY: the caller's promise.
     unsafe {
         let words_of = |position: usize| bits.cast::<u32>().add(position * bits_step).cast::<u64>();
+        if words == 1 {
+            for position in 0..count {
+                let numbers = Bits(words_of(position).read_unaligned());
+                let with = with.add(position * with_step);
+                sum = dot_numbers::<N, WHOLE>(numbers, last, rows, (sum, sums_step), with);
+            }
+            return;
+        }
         let mut length = if count > 0 { lists[0].fill(words_of(0), words) } else { 0 };
         for position in 0..count {
             let own = length;
             if position + 1 < count {
                 length = lists[(position + 1) % 2].fill(words_of(position + 1), words);
             }
-            let list = lists[position % 2].0.as_ptr();
-            let mut other = [_mm512_setzero_ps(); N];
-            for (v, other) in other.iter_mut().enumerate() {
-                *other = _mm512_maskz_loadu_ps(
-                    mask::<N, WHOLE>(v, last),
-                    with.add(position * with_step + v * LANES),
-                );
-            }
-            for j in 0..own {
-                let row = rows.add(usize::from(*list.add(j)) * rows_step);
-                let mut acc = _mm512_loadu_ps(sum);
-                for (v, other) in other.iter().enumerate() {
-                    let mask = mask::<N, WHOLE>(v, last);
-                    let product = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, row.add(v * LANES)), *other);
-                    // A lane beyond the last keeps its sum: adding 0 would turn -0 into 0.
-                    acc = _mm512_mask_add_ps(acc, mask, acc, product);
-                }
-                _mm512_storeu_ps(sum, acc);
-                sum = sum.wrapping_add(sums_step);
-            }
+            let (numbers, with) = (lists[position % 2].numbers(own), with.add(position * with_step));
+            sum = dot_numbers::<N, WHOLE>(numbers, last, rows, (sum, sums_step), with);
         }
+    }
+}
+
+/// Adds the products of the rows of so many numbers with another, each to its own sums; where the next ones are.
+///
+/// # Safety
+/// As [`dot`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt,bmi1")]
+#[inline]
+unsafe fn dot_numbers<const N: usize, const WHOLE: bool>(
+    numbers: impl Iterator<Item = usize>,
+    last: __mmask16,
+    (rows, rows_step): (*const f32, usize),
+    (mut sum, sums_step): (*mut f32, usize),
+    with: *const f32,
+) -> *mut f32 {
+    // SAFETY: the caller's promise; masked loads touch no lane beyond a row's last.
+    unsafe {
+        let load = |from: *const f32, v: usize| {
+            _mm512_maskz_loadu_ps(mask::<N, WHOLE>(v, last), from.add(v * LANES))
+        };
+        let mut other = [_mm512_setzero_ps(); N];
+        for (v, other) in other.iter_mut().enumerate() {
+            *other = load(with, v);
+        }
+        for number in numbers {
+            let row = rows.add(number * rows_step);
+            let mut acc = _mm512_loadu_ps(sum);
+            for (v, other) in other.iter().enumerate() {
+                let product = _mm512_mul_ps(load(row, v), *other);
+                // A lane beyond the last keeps its sum: adding 0 would turn -0 into 0.
+                acc = _mm512_mask_add_ps(acc, mask::<N, WHOLE>(v, last), acc, product);
+            }
+            _mm512_storeu_ps(sum, acc);
+            sum = sum.wrapping_add(sums_step);
+        }
+        sum
     }
 }
 
@@ -251,7 +373,7 @@ unsafe extern "C" fn turn(from: *const [u64; 64], to: *mut [u64; 64]) {
 
 /// # Safety
 /// 64 words are read and as many written.
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt,bmi1")]
 unsafe fn turn_words(from: *const u64, to: *mut u64) {
     let mut a = [_mm512_setzero_si512(); 8];
     for (v, a) in a.iter_mut().enumerate() {

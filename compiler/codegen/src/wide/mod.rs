@@ -34,6 +34,25 @@ pub(crate) type WalkFn = unsafe extern "C" fn(
     with_step: usize,
 );
 
+/// A function of a target for `AddTaps`. Steps count elements of four bytes.
+pub(crate) type TapsFn = unsafe extern "C" fn(
+    count: usize,
+    words: usize,
+    lanes: usize,
+    bits: *const u64,
+    bits_step: usize,
+    word: usize,
+    rows: *const f32,
+    rows_step: usize,
+    sums: *mut f32,
+    sums_step: usize,
+    tap_rows: usize,
+    tap_columns: usize,
+    down: usize,
+    beside: usize,
+    apart: usize,
+);
+
 /// A function of a target for `ListPatterns`. Steps count elements of four bytes.
 pub(crate) type ListPatternsFn = unsafe extern "C" fn(
     count: usize,
@@ -93,6 +112,7 @@ pub(crate) struct Wide {
     /// The vectors.
     pub vector: Vector,
     pub add_rows: WalkFn,
+    pub add_taps: TapsFn,
     pub dot_rows: WalkFn,
     pub list_patterns: ListPatternsFn,
     pub add_patterns: PatternsFn,

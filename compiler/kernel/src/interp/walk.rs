@@ -1,7 +1,7 @@
 //! Walks over set bits and lookups in tables, one addition after the other.
 
 use super::{Machine, Run as Outcome};
-use crate::body::{ENTRIES, GROUP, Groups, Lookup, PARTS, Run, Slot, Walk, entry};
+use crate::body::{ENTRIES, GROUP, Groups, Lookup, PARTS, Run, Slot, TapWalk, Walk, entry};
 
 impl Machine<'_, '_> {
     /// `sums[i] += rows[k]`.
@@ -14,6 +14,31 @@ impl Machine<'_, '_> {
                 sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
             }
             self.store(walk.sums.slot, at, &sums)?;
+        }
+        Ok(())
+    }
+
+    /// `sums[i, tap] += rows[tap, k]`.
+    pub(super) fn add_taps(&mut self, taps: &TapWalk) -> Outcome {
+        let (walk, [rows, columns]) = (&taps.walk, taps.taps);
+        for i in 0..self.index(&walk.count)? {
+            let from = self.piece(&walk.bits, i)?;
+            let mut set = Vec::new();
+            for number in 0..walk.words as i64 {
+                let word = self.words(walk.bits.slot, from + number * taps.word, 1)?[0];
+                set.extend((0..64).filter(|bit| word >> bit & 1 == 1).map(|bit| number * 64 + bit));
+            }
+            for tap in 0..rows * columns {
+                let (y, x) = ((tap / columns) as i64, (tap % columns) as i64);
+                let at = self.piece(&walk.sums, i)? + tap as i64 * taps.apart;
+                let mut sums = self.numbers(walk.sums.slot, at, walk.lanes)?;
+                for &k in &set {
+                    let row = self.piece(&walk.rows, k)? + y * taps.steps[0] + x * taps.steps[1];
+                    let row = self.numbers(walk.rows.slot, row, walk.lanes)?;
+                    sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+                }
+                self.store(walk.sums.slot, at, &sums)?;
+            }
         }
         Ok(())
     }

@@ -13,6 +13,7 @@
 //! A task takes a tile of output channels, a word of input channels and a row of taps: its sums need no other task's.
 
 use super::conv::{TABLE, inside};
+use super::grad_taps::{self, Grid};
 use super::view::{Shape, View, WIDE, WideTile, one_wide_tile};
 use super::{Draw, LowerError, Lowering};
 use crate::body::{GROUP, Groups, Index, Lookup, Row, Run, Slot, SlotElem, Walk, Width, Word};
@@ -38,6 +39,22 @@ pub fn whole_blocks(x: &Shape, dy: &Shape) -> Option<usize> {
     whole.then_some(positions)
 }
 
+/// What a gradient of a weight is made of.
+pub struct Task {
+    /// The kernel.
+    pub draw: Draw,
+    /// Its name.
+    pub name: String,
+    /// The spikes.
+    pub x: View,
+    /// The gradient of the sums.
+    pub dy: View,
+    /// Where the weight's goes.
+    pub dw: Slot,
+    /// Rows and columns of taps.
+    pub kernel: (usize, usize),
+}
+
 /// Lowers `conv2d.masked_grad_weight`, and that of a linear product: one position and one tap.
 pub fn masked(lowering: &mut Lowering<'_>, inst: Inst, attrs: Conv) -> Result<(), LowerError> {
     let graph = lowering.graph;
@@ -51,6 +68,9 @@ pub fn masked(lowering: &mut Lowering<'_>, inst: Inst, attrs: Conv) -> Result<()
     let form = lowering.choices.of_gradient(inst)?;
     let buffer = lowering.add_value(result)?;
     let dw = draw.write(buffer, SlotElem::F32);
+    if let Some(grid) = Grid::of(&x.shape, &dy.shape, kernel, attrs).filter(|_| form == Form::Walk) {
+        return grad_taps::lower(lowering, Task { draw, name, x, dy, dw, kernel }, grid);
+    }
     let (words, tiles) = (x.shape.words(), dy.shape.wide_tiles());
     let k = &mut draw.k;
     let step = dy.shape.sums() + APART;

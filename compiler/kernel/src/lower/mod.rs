@@ -16,6 +16,7 @@ mod dense;
 mod emit;
 mod expected;
 mod grad_input;
+mod grad_taps;
 mod grad_weight;
 mod group;
 mod in_place;

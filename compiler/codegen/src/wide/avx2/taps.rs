@@ -1,0 +1,115 @@
+//! Walks that serve all taps of a kernel: nine taps of one vector are nine sums in registers.
+
+use super::{LANES, List, mask};
+use std::arch::x86_64::*;
+
+/// Where the rows and the sums of the first tap lie, and what lies between taps.
+#[derive(Clone, Copy)]
+struct Places {
+    rows: *const f32,
+    rows_step: usize,
+    down: usize,
+    beside: usize,
+    sums: *mut f32,
+    apart: usize,
+}
+
+pub(super) unsafe extern "C" fn add_taps(
+    count: usize,
+    words: usize,
+    lanes: usize,
+    bits: *const u64,
+    bits_step: usize,
+    word: usize,
+    rows: *const f32,
+    rows_step: usize,
+    sums: *mut f32,
+    sums_step: usize,
+    tap_rows: usize,
+    tap_columns: usize,
+    down: usize,
+    beside: usize,
+    apart: usize,
+) {
+    let mut list = List([0; 256]);
+    // SAFETY: the kernel interpreter's rules hold for the kernel that calls: `count` positions of `words` words, for each
+    // tap a row of `lanes` for each set bit, and sums of `lanes` for each position and tap lie inside their buffers. The
+    // feature was detected before this function was chosen.
+    unsafe {
+        for position in 0..count {
+            let length = list.fill_apart(bits.cast::<u32>().add(position * bits_step), words, word);
+            let sums = sums.add(position * sums_step);
+            for lane in (0..lanes).step_by(LANES) {
+                let places =
+                    Places { rows: rows.add(lane), rows_step, down, beside, sums: sums.add(lane), apart };
+                by_taps((&list, length), lanes - lane, places, (tap_rows, tap_columns));
+            }
+        }
+    }
+}
+
+/// A vector's lanes of the sums of one position, or the `lanes` that are left of them.
+///
+/// # Safety
+/// As [`add_taps`].
+#[target_feature(enable = "avx2,bmi1,popcnt")]
+unsafe fn by_taps(list: (&List, usize), lanes: usize, places: Places, (rows, columns): (usize, usize)) {
+    let last = mask(0, lanes);
+    // SAFETY: the caller's promise; all taps that are named are there.
+    unsafe {
+        match ((rows, columns), lanes >= LANES) {
+            ((3, 3), true) => sum::<3, 3, true>(list, last, places),
+            ((3, 3), false) => sum::<3, 3, false>(list, last, places),
+            (_, whole) => {
+                for tap in 0..rows * columns {
+                    let row = places.rows.add(tap / columns * places.down + tap % columns * places.beside);
+                    let places = Places { rows: row, sums: places.sums.add(tap * places.apart), ..places };
+                    match whole {
+                        true => sum::<1, 1, true>(list, last, places),
+                        false => sum::<1, 1, false>(list, last, places),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The sums of `R` rows of `C` taps of one vector, which has the lanes `last` where it is not `WHOLE`.
+///
+/// # Safety
+/// As [`add_taps`], for these taps and lanes.
+#[target_feature(enable = "avx2,bmi1,popcnt")]
+#[inline]
+unsafe fn sum<const R: usize, const C: usize, const WHOLE: bool>(
+    (list, length): (&List, usize),
+    last: __m256i,
+    places: Places,
+) {
+    let Places { rows, rows_step, down, beside, sums, apart } = places;
+    // SAFETY: the caller's promise; masked loads and stores touch no lane beyond a row's last.
+    unsafe {
+        let load = |from: *const f32| match WHOLE {
+            true => _mm256_loadu_ps(from),
+            false => _mm256_maskload_ps(from, last),
+        };
+        let mut acc: [[__m256; C]; R] =
+            std::array::from_fn(|y| std::array::from_fn(|x| load(sums.add((y * C + x) * apart))));
+        for number in list.numbers(length) {
+            let row = rows.add(number * rows_step);
+            for (y, acc) in acc.iter_mut().enumerate() {
+                for (x, acc) in acc.iter_mut().enumerate() {
+                    *acc = _mm256_add_ps(*acc, load(row.add(y * down + x * beside)));
+                }
+            }
+        }
+        for (y, acc) in acc.into_iter().enumerate() {
+            for (x, acc) in acc.into_iter().enumerate() {
+                let to = sums.add((y * C + x) * apart);
+                match WHOLE {
+                    true => _mm256_storeu_ps(to, acc),
+                    false => _mm256_maskstore_ps(to, last, acc),
+                }
+            }
+        }
+    }
+}

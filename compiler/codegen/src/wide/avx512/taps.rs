@@ -1,0 +1,167 @@
+//! Walks that serve all taps of a kernel: nine taps of two vectors are eighteen sums in registers, and each number of a
+//! list is read once for all of them.
+
+use super::{LANES, List, last_mask, mask};
+use std::arch::x86_64::*;
+
+/// Where the rows and the sums of the first tap lie, and what lies between taps.
+#[derive(Clone, Copy)]
+struct Places {
+    rows: *const f32,
+    rows_step: usize,
+    down: usize,
+    beside: usize,
+    sums: *mut f32,
+    sums_step: usize,
+    apart: usize,
+}
+
+impl Places {
+    /// The same for the tap at a place of the grid, of which a row has so many, and from a lane on.
+    ///
+    /// # Safety
+    /// The tap is one of the kernel's, the lane one of its rows.
+    unsafe fn of(self, (y, x): (usize, usize), columns: usize, lane: usize) -> Places {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let rows = self.rows.add(y * self.down + x * self.beside + lane);
+            Places { rows, sums: self.sums.add((y * columns + x) * self.apart + lane), ..self }
+        }
+    }
+}
+
+pub(super) unsafe extern "C" fn add_taps(
+    count: usize,
+    words: usize,
+    lanes: usize,
+    bits: *const u64,
+    bits_step: usize,
+    word: usize,
+    rows: *const f32,
+    rows_step: usize,
+    sums: *mut f32,
+    sums_step: usize,
+    tap_rows: usize,
+    tap_columns: usize,
+    down: usize,
+    beside: usize,
+    apart: usize,
+) {
+    let places = Places { rows, rows_step, down, beside, sums, sums_step, apart };
+    // SAFETY: the kernel interpreter's rules hold for the kernel that calls: `count` positions of `words` words, for each
+    // tap a row of `lanes` for each set bit, and sums of `lanes` for each position and tap lie inside their buffers. The
+    // features were detected before this function was chosen.
+    unsafe { walk(count, words, lanes, (bits.cast(), bits_step, word), places, (tap_rows, tap_columns)) }
+}
+
+/// # Safety
+/// As [`add_taps`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt,bmi1")]
+unsafe fn walk(
+    count: usize,
+    words: usize,
+    lanes: usize,
+    (bits, bits_step, word): (*const u32, usize, usize),
+    places: Places,
+    taps: (usize, usize),
+) {
+    let mut lists = [List([0; 320]), List([0; 320])];
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut fill =
+            |position: usize| lists[position % 2].fill_apart(bits.add(position * bits_step), words, word);
+        let mut length = if count > 0 { fill(0) } else { 0 };
+        for position in 0..count {
+            let own = length;
+            let mut fill =
+                |position: usize| lists[position % 2].fill_apart(bits.add(position * bits_step), words, word);
+            if position + 1 < count {
+                length = fill(position + 1);
+            }
+            let list = (&lists[position % 2], own);
+            let places = Places { sums: places.sums.add(position * places.sums_step), ..places };
+            by_lanes(list, lanes, places, taps);
+        }
+    }
+}
+
+/// The sums of one position, two vectors of lanes after the other.
+///
+/// # Safety
+/// As [`add_taps`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt,bmi1")]
+#[inline]
+unsafe fn by_lanes(list: (&List, usize), lanes: usize, places: Places, (rows, columns): (usize, usize)) {
+    let last = last_mask(lanes);
+    // SAFETY: the caller's promise; all lanes and taps that are named are there.
+    unsafe {
+        for lane in (0..lanes).step_by(2 * LANES) {
+            let left = lanes - lane;
+            if (rows, columns) == (3, 3) {
+                let places = places.of((0, 0), columns, lane);
+                match left {
+                    32.. => sum::<3, 3, 2, true>(list, last, places),
+                    17..=31 => sum::<3, 3, 2, false>(list, last, places),
+                    16 => sum::<3, 3, 1, true>(list, last, places),
+                    _ => sum::<3, 3, 1, false>(list, last, places),
+                }
+                continue;
+            }
+            for tap in 0..rows * columns {
+                let places = places.of((tap / columns, tap % columns), columns, lane);
+                match left {
+                    32.. => sum::<1, 1, 2, true>(list, last, places),
+                    17..=31 => sum::<1, 1, 2, false>(list, last, places),
+                    16 => sum::<1, 1, 1, true>(list, last, places),
+                    _ => sum::<1, 1, 1, false>(list, last, places),
+                }
+            }
+        }
+    }
+}
+
+/// The sums of `R` rows of `C` taps, of `N` vectors each, of which the last has the lanes `last` where it is not `WHOLE`.
+///
+/// # Safety
+/// As [`add_taps`], for these taps and lanes.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt,bmi1")]
+#[inline]
+unsafe fn sum<const R: usize, const C: usize, const N: usize, const WHOLE: bool>(
+    list: (&List, usize),
+    last: __mmask16,
+    places: Places,
+) {
+    let Places { rows, rows_step, down, beside, sums, apart, .. } = places;
+    // SAFETY: the caller's promise; masked loads and stores touch no lane beyond a row's last.
+    unsafe {
+        let load = |from: *const f32, v: usize| {
+            _mm512_maskz_loadu_ps(mask::<N, WHOLE>(v, last), from.add(v * LANES))
+        };
+        let mut acc = [[[_mm512_setzero_ps(); N]; C]; R];
+        for (y, acc) in acc.iter_mut().enumerate() {
+            for (x, acc) in acc.iter_mut().enumerate() {
+                for (v, acc) in acc.iter_mut().enumerate() {
+                    *acc = load(sums.add((y * C + x) * apart), v);
+                }
+            }
+        }
+        for number in list.0.numbers(list.1) {
+            let row = rows.add(number * rows_step);
+            for (y, acc) in acc.iter_mut().enumerate() {
+                for (x, acc) in acc.iter_mut().enumerate() {
+                    for (v, acc) in acc.iter_mut().enumerate() {
+                        *acc = _mm512_add_ps(*acc, load(row.add(y * down + x * beside), v));
+                    }
+                }
+            }
+        }
+        for (y, acc) in acc.iter().enumerate() {
+            for (x, acc) in acc.iter().enumerate() {
+                for (v, acc) in acc.iter().enumerate() {
+                    let to = sums.add((y * C + x) * apart + v * LANES);
+                    _mm512_mask_storeu_ps(to, mask::<N, WHOLE>(v, last), *acc);
+                }
+            }
+        }
+    }
+}
