@@ -159,6 +159,7 @@ const UNSAFE: &[&str] = &[
     "compiler/codegen/src/wide/avx512/groups.rs",
     "compiler/codegen/src/wide/avx512/patterns.rs",
     "compiler/codegen/src/wide/avx512/taps.rs",
+    "compiler/codegen/src/wide/curves.rs",
     "compiler/codegen/src/wide/mod.rs",
     "compiler/codegen/src/wide/patterns.rs",
     "compiler/plan/src/abi.rs",

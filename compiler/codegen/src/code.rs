@@ -181,6 +181,8 @@ fn module(isa: OwnedTargetIsa, wide: Option<Wide>) -> JITModule {
         builder.symbol("snnc_add_patterns", wide.add_patterns as *const u8);
         builder.symbol("snnc_sum_groups", wide.sum_groups as *const u8);
         builder.symbol("snnc_add_groups", wide.add_groups as *const u8);
+        builder.symbol("snnc_exp", wide.exp as *const u8);
+        builder.symbol("snnc_sigmoid", wide.sigmoid as *const u8);
         builder.symbol("snnc_turn", wide.turn as *const u8);
     }
     JITModule::new(builder)
@@ -210,6 +212,8 @@ fn declare_wide(module: &mut JITModule) -> Result<emit::WideNames, CodegenError>
         add_patterns: declare("snnc_add_patterns", emit::PATTERNS_ARGUMENTS)?,
         sum_groups: declare("snnc_sum_groups", emit::SUM_ARGUMENTS)?,
         add_groups: declare("snnc_add_groups", emit::LOOKUP_ARGUMENTS)?,
+        exp: declare("snnc_exp", emit::MAP_ARGUMENTS)?,
+        sigmoid: declare("snnc_sigmoid", emit::MAP_ARGUMENTS)?,
         turn: declare("snnc_turn", emit::TURN_ARGUMENTS)?,
     })
 }

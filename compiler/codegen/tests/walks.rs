@@ -6,8 +6,8 @@ use common::{Random, numbers};
 use proptest::prelude::*;
 use snnc_codegen::{Vectors, run_as};
 use snnc_kernel::body::{
-    ENTRIES, GROUP, Groups, Index, Kernel, Lookup, MAX_LANES, MAX_WORDS, PARTS, Run, SlotElem, TapWalk, Walk,
-    entry,
+    Curve, ENTRIES, GROUP, Groups, Index, Kernel, Lookup, MAX_LANES, MAX_WORDS, Map, PARTS, Run, SlotElem,
+    TapWalk, Walk, entry,
 };
 use snnc_kernel::build::Builder;
 
@@ -281,6 +281,36 @@ fn tables_of_whole_vectors_and_words() {
         let tables = Tables { count: 5, rows, lanes, gap: 0 };
         for vectors in ALL {
             same(&tables.kernel(), &tables.buffers(11), vectors);
+        }
+    }
+}
+
+/// Numbers of all sizes, the ends of the exponential's range and what is no number.
+#[test]
+fn curves_have_the_same_bits() {
+    let ends = [
+        0.0,
+        -0.0,
+        88.72,
+        88.8,
+        -103.9,
+        -104.5,
+        f32::MIN_POSITIVE,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        f32::NAN,
+    ];
+    for curve in [Curve::Exp, Curve::Sigmoid] {
+        for count in [1, 4, 15, 16, 33, 128, 300] {
+            let mut k = Builder::new("curve");
+            let (x, y) = (k.read("x", SlotElem::F32), k.write("y", SlotElem::F32));
+            k.map(Map { curve, count, from: (x, Index::Task * count), to: (y, Index::Task * count) });
+            let number = |i: usize| ends.get(i).copied().unwrap_or((i as f32 - 200.0) * 0.37);
+            let buffers = [(0..2 * count).map(|i| number(i).to_bits()).collect(), vec![7; 2 * count]];
+            let kernel = k.finish();
+            for vectors in ALL {
+                same(&kernel, &buffers, vectors);
+            }
         }
     }
 }

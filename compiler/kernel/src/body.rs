@@ -424,6 +424,28 @@ pub struct Lookup {
     pub sums: Run,
 }
 
+/// Functions of one number that a target may have for many at once.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Curve {
+    /// As [`exp`](crate::math::exp).
+    Exp,
+    /// As [`sigmoid`](crate::math::sigmoid).
+    Sigmoid,
+}
+
+/// A curve of consecutive numbers.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Map {
+    /// The curve.
+    pub curve: Curve,
+    /// Numbers.
+    pub count: usize,
+    /// Where the first argument is, in an F32 slot.
+    pub from: (Slot, Index),
+    /// Where its value goes, in another, writable one.
+    pub to: (Slot, Index),
+}
+
 /// A statement.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Stmt {
@@ -492,6 +514,8 @@ pub enum Stmt {
     /// `sums[i] += table[g, m]` for each position i and each group g, m the g-th [`GROUP`] bits of it; in each lane one
     /// addition after the other.
     AddGroups(Lookup),
+    /// `to[i] = curve(from[i])` for each number i.
+    Map(Map),
     /// Turns 64 words of a Bits slot: bit b of word w becomes bit w of word b. Places count 32 bits.
     Turn {
         /// The words that are read.

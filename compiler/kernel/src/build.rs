@@ -8,8 +8,9 @@
 //! ```
 
 use crate::body::{
-    Access, Arith, Compare, Condition, Fold, Groups, Index, Kernel, Lookup, Mask, PatternLists, PatternWalk,
-    Reg, RegData, RegType, Row, Run, Slot, SlotData, SlotElem, Stmt, TapWalk, Unary, Walk, Width, Word,
+    Access, Arith, Compare, Condition, Fold, Groups, Index, Kernel, Lookup, Map, Mask, PatternLists,
+    PatternWalk, Reg, RegData, RegType, Row, Run, Slot, SlotData, SlotElem, Stmt, TapWalk, Unary, Walk,
+    Width, Word,
 };
 use std::ops::{Add, Div, Mul, Sub};
 
@@ -465,6 +466,11 @@ impl Builder {
         self.push(Stmt::AddGroups(lookup));
     }
 
+    /// Takes a curve of consecutive numbers.
+    pub fn map(&mut self, map: Map) {
+        self.push(Stmt::Map(map));
+    }
+
     /// Turns 64 words.
     pub fn turn(&mut self, to: (Slot, Index), from: (Slot, Index)) {
         self.push(Stmt::Turn { from, to });
@@ -476,4 +482,9 @@ impl Builder {
         let body = self.nested(|k| body(k, Index::Reg(reg)));
         self.push(Stmt::EachBit { reg, word, body });
     }
+}
+
+/// `1/(1 + e^−x)`.
+pub fn sigmoid(x: Row, n: usize) -> Row {
+    Row::constant(1.0, n) / (Row::constant(1.0, n) + x.unary(Unary::Neg).unary(Unary::Exp))
 }

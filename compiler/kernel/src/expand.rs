@@ -10,10 +10,10 @@
 //! ```
 
 use crate::body::{
-    Compare, ENTRIES, GROUP, Groups, Index, Kernel, Lookup, MAX_ROW, PARTS, PatternLists, PatternWalk, Row,
-    Run, Slot, Stmt, TapWalk, Walk, Width, Word, entry,
+    Compare, Curve, ENTRIES, GROUP, Groups, Index, Kernel, Lookup, MAX_ROW, Map, PARTS, PatternLists,
+    PatternWalk, Row, Run, Slot, Stmt, TapWalk, Unary, Walk, Width, Word, entry,
 };
-use crate::build::{Builder, load, load_word, number, word_from};
+use crate::build::{Builder, load, load_word, number, sigmoid, word_from};
 
 /// The kernel without walks, tables and turns.
 pub fn expand(kernel: &Kernel) -> Kernel {
@@ -32,6 +32,7 @@ fn stmts(k: &mut Builder, all: &[Stmt]) {
             Stmt::AddPatterns(walk) => add_patterns(k, walk),
             Stmt::SumGroups(groups) => sum_groups(k, groups),
             Stmt::AddGroups(lookup) => add_groups(k, lookup),
+            Stmt::Map(map) => curve(k, map),
             Stmt::Turn { from, to } => turn(k, from, to),
             Stmt::For { reg, begin, end, step, down, body } => {
                 let body = k.nested(|k| stmts(k, body));
@@ -297,6 +298,19 @@ fn add_groups(k: &mut Builder, lookup: &Lookup) {
             }
             k.store(lookup.sums.slot, &at, Row::Reg(acc));
         });
+    });
+}
+
+/// Row after row.
+fn curve(k: &mut Builder, map: &Map) {
+    let (from, to) = (k.index("from", &map.from.1), k.index("to", &map.to.1));
+    parts(k, map.count, MAX_ROW, |k, lane, n| {
+        let x = load(map.from.0, &from + &lane, n);
+        let value = match map.curve {
+            Curve::Exp => x.unary(Unary::Exp),
+            Curve::Sigmoid => sigmoid(x, n),
+        };
+        k.store(map.to.0, &to + lane, value);
     });
 }
 

@@ -103,6 +103,7 @@ fn collect(stmts: &[Stmt], forms: &mut Vec<String>) {
             | Stmt::StoreWord(..)
             | Stmt::ListPatterns(_)
             | Stmt::SumGroups(_)
+            | Stmt::Map(_)
             | Stmt::Turn { .. } => {}
         }
     }

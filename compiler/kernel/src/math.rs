@@ -25,6 +25,7 @@ pub mod constants {
 }
 
 /// The exponential, within two units of the last place; 0 and infinity beyond the range, NaN of NaN.
+#[inline]
 pub fn exp(x: f32) -> f32 {
     use constants::{BIAS, HIGHEST, LN2, LOWEST, MANTISSA, POWERS, ROUND};
     let x = if x < LOWEST { LOWEST } else { x };
@@ -37,6 +38,12 @@ pub fn exp(x: f32) -> f32 {
     let n = (moved.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
     let power = |n: i32| f32::from_bits((n.wrapping_add(BIAS) as u32) << MANTISSA);
     p * power(n >> 1) * power(n.wrapping_sub(n >> 1))
+}
+
+/// The logistic function, 1 / (1 + e^-x).
+#[inline]
+pub fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
 }
 
 #[cfg(test)]

@@ -16,8 +16,8 @@
 //! the name, so that the text says which is meant.
 
 use crate::body::{
-    Access, Arith, Compare, Fold, GROUP, Grid, Index, Kernel, Mask, PatternLists, PatternWalk, Reg, RegType,
-    Row, Run, Slot, SlotElem, Stmt, TapWalk, Unary, Walk, Width, Word,
+    Access, Arith, Compare, Curve, Fold, GROUP, Grid, Index, Kernel, Map, Mask, PatternLists, PatternWalk,
+    Reg, RegType, Row, Run, Slot, SlotElem, Stmt, TapWalk, Unary, Walk, Width, Word,
 };
 use std::collections::HashSet;
 use std::fmt::{self, Display, Formatter, Write};
@@ -181,6 +181,14 @@ impl<'k> Printer<'k> {
                     "{line} for i in 0..{count}, {} groups of {GROUP} of {bits}",
                     lookup.groups
                 ));
+            }
+            Stmt::Map(Map { curve, count, from, to }) => {
+                let curve = match curve {
+                    Curve::Exp => "exp",
+                    Curve::Sigmoid => "sigmoid",
+                };
+                let (to, from) = (self.place(to.0, &to.1), self.place(from.0, &from.1));
+                self.line(&format!("map {to} : f32[{count}] = {curve}({from})"));
             }
             Stmt::Turn { from, to } => {
                 let line = format!("turn {} = {}", self.place(to.0, &to.1), self.place(from.0, &from.1));

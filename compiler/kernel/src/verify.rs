@@ -15,8 +15,8 @@
 
 use crate::body::{
     Access, GROUP, Grid, Groups, Index, Kernel, Lookup, MAX_LANES, MAX_LIST_WORDS, MAX_ROW, MAX_STEPS,
-    MAX_WORDS, Mask, PatternLists, PatternWalk, Reg, RegType, Row, Run, Slot, SlotElem, Stmt, TapWalk, Walk,
-    Word,
+    MAX_WORDS, Map, Mask, PatternLists, PatternWalk, Reg, RegType, Row, Run, Slot, SlotElem, Stmt, TapWalk,
+    Walk, Word,
 };
 use std::fmt;
 
@@ -185,6 +185,14 @@ impl Checker<'_> {
             Stmt::AddPatterns(walk) => self.patterns(walk),
             Stmt::SumGroups(groups) => self.groups(groups),
             Stmt::AddGroups(lookup) => self.lookup(lookup),
+            Stmt::Map(Map { count, from, to, .. }) => {
+                ensure(*count > 0, || "a curve of no numbers".to_string())?;
+                self.slot(from.0, SlotElem::F32, false)?;
+                self.slot(to.0, SlotElem::F32, true)?;
+                self.distinct(from.0, to.0)?;
+                self.index(&from.1)?;
+                self.index(&to.1)
+            }
             Stmt::Turn { from, to } => {
                 self.slot(from.0, SlotElem::Bits, false)?;
                 self.slot(to.0, SlotElem::Bits, true)?;

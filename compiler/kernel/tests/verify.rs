@@ -2,8 +2,8 @@
 
 use SlotElem::{Bits, F32};
 use snnc_kernel::body::{
-    Compare, Condition, Grid, Groups, Index, Kernel, Lookup, Mask, PatternLists, PatternWalk, Reg, RegData,
-    RegType, Row, Run, Slot, SlotElem, Stmt, TapWalk, Walk, Width, Word,
+    Compare, Condition, Curve, Grid, Groups, Index, Kernel, Lookup, Map, Mask, PatternLists, PatternWalk,
+    Reg, RegData, RegType, Row, Run, Slot, SlotElem, Stmt, TapWalk, Walk, Width, Word,
 };
 use snnc_kernel::build::{Builder, load, mask_of};
 use snnc_kernel::verify::verify;
@@ -175,6 +175,16 @@ fn walks_read_and_write_what_they_should() {
     let wide =
         |k: &mut Builder, [x, y, s, _]: [Slot; 4]| k.add_groups(Lookup { lanes: 0, ..lookup(s, x, y) });
     assert_eq!(message(wide), "a table over rows of 0 lanes");
+    let map = |count: usize, x: Slot, y: Slot| Map {
+        curve: Curve::Exp,
+        count,
+        from: (x, Index::Task),
+        to: (y, Index::Task),
+    };
+    assert_eq!(message(|k, [x, y, ..]| k.map(map(4, x, y))), "");
+    assert_eq!(message(|k, [x, y, ..]| k.map(map(0, x, y))), "a curve of no numbers");
+    assert_eq!(message(|k, [x, ..]| k.map(map(4, x, x))), "`x` is read only, and stored to");
+    assert_eq!(message(|k, [_, y, ..]| k.map(map(4, y, y))), "`y` is read where it may be written");
     let words = |k: &mut Builder, [_, _, s, _]: [Slot; 4]| {
         let t = k.scratch_words("words", 64);
         k.turn((t, 0.into()), (s, 0.into()));

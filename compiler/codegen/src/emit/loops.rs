@@ -118,6 +118,7 @@ impl Emitter<'_, '_> {
             Stmt::AddPatterns(walk) => self.add_patterns(self.wide().add_patterns, walk),
             Stmt::SumGroups(groups) => self.sum_groups(self.wide().sum_groups, groups),
             Stmt::AddGroups(lookup) => self.add_groups(self.wide().add_groups, lookup),
+            Stmt::Map(map) => self.map(map),
             Stmt::Turn { from, to } => self.turn(self.wide().turn, from, to),
         }
     }

@@ -1,10 +1,12 @@
-//! Walks over set bits as calls of a target's own functions.
+//! What a target has functions of its own for, as calls of them: walks over set bits, tables, curves.
 
 use super::Emitter;
 use cranelift_codegen::ir::{
     AbiParam, ExtFuncData, ExternalName, InstBuilder, Signature, UserExternalName, Value, types,
 };
-use snnc_kernel::body::{Groups, Index, Lookup, PatternLists, PatternWalk, Run, Slot, TapWalk, Walk};
+use snnc_kernel::body::{
+    Curve, Groups, Index, Lookup, Map, PatternLists, PatternWalk, Run, Slot, TapWalk, Walk,
+};
 
 /// The numbers under which the module knows the functions.
 #[derive(Clone, Copy)]
@@ -23,6 +25,9 @@ pub(crate) struct WideNames {
     pub(crate) sum_groups: u32,
     /// `AddGroups`.
     pub(crate) add_groups: u32,
+    /// `Map`, the exponential and the logistic function.
+    pub(crate) exp: u32,
+    pub(crate) sigmoid: u32,
     /// `Turn`.
     pub(crate) turn: u32,
 }
@@ -39,6 +44,8 @@ pub(crate) const PATTERNS_ARGUMENTS: usize = 14;
 pub(crate) const SUM_ARGUMENTS: usize = 5;
 /// Arguments of `wide::LookupFn`.
 pub(crate) const LOOKUP_ARGUMENTS: usize = 8;
+/// Arguments of `wide::MapFn`.
+pub(crate) const MAP_ARGUMENTS: usize = 3;
 /// Arguments of `wide::TurnFn`.
 pub(crate) const TURN_ARGUMENTS: usize = 2;
 
@@ -118,6 +125,17 @@ impl Emitter<'_, '_> {
         arguments.push(self.pointer(lookup.table.0, &lookup.table.1));
         arguments.push(self.pointer(lookup.sums.slot, &lookup.sums.at));
         arguments.push(self.constant(lookup.sums.step));
+        self.call_wide(function, &arguments);
+    }
+
+    /// A curve of consecutive numbers.
+    pub(super) fn map(&mut self, map: &Map) {
+        let function = match map.curve {
+            Curve::Exp => self.wide().exp,
+            Curve::Sigmoid => self.wide().sigmoid,
+        };
+        let count = self.constant(map.count as i64);
+        let arguments = [count, self.pointer(map.from.0, &map.from.1), self.pointer(map.to.0, &map.to.1)];
         self.call_wide(function, &arguments);
     }
 

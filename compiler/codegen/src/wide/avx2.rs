@@ -1,6 +1,8 @@
 //! Walks with vectors of 256 bits: a row is walked in parts of 64 lanes, eight registers.
 
-use super::{ListPatternsFn, LookupFn, PatternsFn, SumFn, TapsFn, TurnFn, Vector, WalkFn, Wide};
+use super::{
+    ListPatternsFn, LookupFn, MapFn, PatternsFn, SumFn, TapsFn, TurnFn, Vector, WalkFn, Wide, curves,
+};
 use std::arch::x86_64::*;
 
 mod groups;
@@ -16,6 +18,8 @@ pub(super) const WIDE: Wide = Wide {
     add_patterns: patterns::add_patterns as PatternsFn,
     sum_groups: groups::sum_groups as SumFn,
     add_groups: groups::add_groups as LookupFn,
+    exp: curves::bits256::exp as MapFn,
+    sigmoid: curves::bits256::sigmoid as MapFn,
     turn: turn as TurnFn,
 };
 

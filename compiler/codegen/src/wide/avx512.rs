@@ -4,7 +4,9 @@
 //! position's while this one is summed: the list's bytes are then long in the cache, and the only branch that is not
 //! foreseen is the end of a list.
 
-use super::{ListPatternsFn, LookupFn, PatternsFn, SumFn, TapsFn, TurnFn, Vector, WalkFn, Wide};
+use super::{
+    ListPatternsFn, LookupFn, MapFn, PatternsFn, SumFn, TapsFn, TurnFn, Vector, WalkFn, Wide, curves,
+};
 use std::arch::x86_64::*;
 
 pub(super) const WIDE: Wide = Wide {
@@ -16,6 +18,8 @@ pub(super) const WIDE: Wide = Wide {
     add_patterns: patterns::add_patterns as PatternsFn,
     sum_groups: groups::sum_groups as SumFn,
     add_groups: groups::add_groups as LookupFn,
+    exp: curves::bits512::exp as MapFn,
+    sigmoid: curves::bits512::sigmoid as MapFn,
     turn: turn as TurnFn,
 };
 
@@ -23,6 +27,8 @@ pub(super) const WIDE: Wide = Wide {
 pub(super) fn is_available() -> bool {
     std::is_x86_feature_detected!("avx512f")
         && std::is_x86_feature_detected!("avx512bw")
+        && std::is_x86_feature_detected!("avx512dq")
+        && std::is_x86_feature_detected!("avx512vl")
         && std::is_x86_feature_detected!("avx512vbmi2")
         && std::is_x86_feature_detected!("popcnt")
         && std::is_x86_feature_detected!("bmi1")

@@ -1,4 +1,4 @@
-//! Functions for the walks over set bits where the machine has wider vectors than Cranelift knows.
+//! Functions for walks over set bits, and for curves, where the machine has wider vectors than Cranelift knows.
 //!
 //! ```text
 //! add_rows sums[i] += w[k] : f32[128]     128 bits: 32 additions a row     512 bits: 8 additions a row
@@ -16,6 +16,8 @@ use snnc_kernel::cost::Vector;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod curves;
 #[cfg(target_arch = "x86_64")]
 mod patterns;
 
@@ -103,6 +105,9 @@ pub(crate) type LookupFn = unsafe extern "C" fn(
     sums_step: usize,
 );
 
+/// A function of a target for `Map`.
+pub(crate) type MapFn = unsafe extern "C" fn(count: usize, from: *const f32, to: *mut f32);
+
 /// A function of a target for `Turn`.
 pub(crate) type TurnFn = unsafe extern "C" fn(from: *const [u64; 64], to: *mut [u64; 64]);
 
@@ -118,6 +123,8 @@ pub(crate) struct Wide {
     pub add_patterns: PatternsFn,
     pub sum_groups: SumFn,
     pub add_groups: LookupFn,
+    pub exp: MapFn,
+    pub sigmoid: MapFn,
     pub turn: TurnFn,
 }
 

@@ -163,6 +163,7 @@ impl<'k, 'b> Machine<'k, 'b> {
             Stmt::AddPatterns(walk) => return self.add_patterns(walk),
             Stmt::SumGroups(groups) => return self.sum_groups(groups),
             Stmt::AddGroups(lookup) => return self.add_groups(lookup),
+            Stmt::Map(map) => return self.map(map),
             Stmt::Turn { from, to } => {
                 let words = self.words(from.0, self.index(&from.1)?, 64)?;
                 let turned = |b: usize| (0..64).fold(0, |word, w| word | (words[w] >> b & 1) << w);

@@ -1,7 +1,8 @@
 //! Walks over set bits and lookups in tables, one addition after the other.
 
 use super::{Machine, Run as Outcome};
-use crate::body::{ENTRIES, GROUP, Groups, Lookup, PARTS, Run, Slot, TapWalk, Walk, entry};
+use crate::body::{Curve, ENTRIES, GROUP, Groups, Lookup, Map, PARTS, Run, Slot, TapWalk, Walk, entry};
+use crate::math;
 
 impl Machine<'_, '_> {
     /// `sums[i] += rows[k]`.
@@ -104,6 +105,17 @@ impl Machine<'_, '_> {
             self.store(lookup.sums.slot, at, &sums)?;
         }
         Ok(())
+    }
+
+    /// `to[i] = curve(from[i])`.
+    pub(super) fn map(&mut self, Map { curve, count, from, to }: &Map) -> Outcome {
+        let curve = match curve {
+            Curve::Exp => math::exp,
+            Curve::Sigmoid => math::sigmoid,
+        };
+        let numbers = self.numbers(from.0, self.index(&from.1)?, *count)?;
+        let values: Vec<f32> = numbers.into_iter().map(curve).collect();
+        self.store(to.0, self.index(&to.1)?, &values)
     }
 
     pub(super) fn piece(&self, run: &Run, number: i64) -> Outcome<i64> {

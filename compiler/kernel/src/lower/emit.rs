@@ -8,7 +8,7 @@
 use super::LowerError;
 use super::view::{Frame, View};
 use crate::body::{Compare, Index, Mask, Reg, Row, Unary};
-use crate::build::Builder;
+use crate::build::{Builder, sigmoid};
 use snnc_ir::{Constant, Form, Graph, Inst, Lif, Norm, Op, Reset, Surrogate, Value};
 use std::collections::HashMap;
 
@@ -215,11 +215,6 @@ impl Neuron<'_> {
         let distance = (membrane - self.constant(Constant::Threshold)).unary(Unary::Abs);
         Ok(distance.compare(Compare::Lt, Row::constant(a / 2.0, self.n)))
     }
-}
-
-/// `1/(1 + e^−x)`.
-pub fn sigmoid(x: Row, n: usize) -> Row {
-    Row::constant(1.0, n) / (Row::constant(1.0, n) + x.unary(Unary::Neg).unary(Unary::Exp))
 }
 
 /// A neuron's constant of trained numbers.

@@ -8,10 +8,10 @@
 //! derivative, and spikes are recomputed from the membrane. Learned constants get a sum per task and channel,
 //! then the tasks' sums in order: the same bits for any threads.
 
-use super::emit::{Neuron, sigmoid};
-use super::view::{Frame, Shape, TILE, Tile, View, each_tile, one_tile};
+use super::emit::Neuron;
+use super::view::{Frame, Shape, TILE, Tile, View, WIDE, WideTile, each_tile, each_wide_tile, one_tile};
 use super::{Draw, LowerError, Lowering};
-use crate::body::{Compare, Fold, Index, Mask, Reg, Row, Slot, SlotElem, Unary};
+use crate::body::{Compare, Curve, Fold, Index, Map, Mask, Reg, Row, Slot, SlotElem, Unary};
 use crate::build::{Builder, load};
 use snnc_ir::{Constant, Inst, Lif, Reset, Save, Surrogate, Value};
 use snnc_plan::{BufferId, ElemKind, Tasks};
@@ -53,7 +53,13 @@ pub fn grad(lowering: &mut Lowering<'_>, inst: Inst, lif: &Lif) -> Result<(), Lo
     let partials = Partials { count: constants.len(), channels: shape.channels, chunks };
     let sums = (!constants.is_empty()).then(|| partials.buffer(lowering, &name));
     let out = sums.map(|buffer| draw.write(buffer, SlotElem::F32));
-    let backward = Backward { lif, given, saved, ds, dx, partials, out };
+    let lanes = shape.steps() * shape.channels.min(WIDE);
+    let curve = curve(lif.surrogate).filter(|_| matches!(saved, Saved::Membrane(_))).map(|curve| Slopes {
+        curve,
+        arguments: draw.k.scratch("arguments", lanes),
+        values: draw.k.scratch("values", lanes),
+    });
+    let backward = Backward { lif, given, saved, ds, dx, partials, out, slopes: curve };
     backward.task(&mut draw.k, chunk);
     lowering.push_kernel(&name, draw, Tasks::per_samples(1, chunks));
     if let Some(buffer) = sums {
@@ -130,6 +136,16 @@ struct Backward<'a> {
     dx: View,
     partials: Partials,
     out: Option<Slot>,
+    slopes: Option<Slopes>,
+}
+
+/// The curve that a surrogate's derivative is made of, of all timesteps of a position's wide tile at once: a target may
+/// have wider vectors for it.
+struct Slopes {
+    curve: Curve,
+    /// `[t lane]` what it is taken of.
+    arguments: Slot,
+    values: Slot,
 }
 
 /// What a timestep leaves in registers.
@@ -157,23 +173,55 @@ impl Backward<'_> {
             });
         }
         k.for_range("p", &first, end, |k, p| {
-            each_tile(k, shape.channels, |k, tile| self.row(k, &b, &p, &tile));
+            let Some(slopes) = &self.slopes else {
+                return each_tile(k, shape.channels, |k, tile| self.row(k, &b, &p, &tile, None));
+            };
+            each_wide_tile(k, shape.channels, |k, wide| {
+                self.slopes(k, slopes, (&b, &p), &wide);
+                wide.each_part(k, |k, tile, lane| {
+                    self.row(k, &b, &p, &tile, Some((slopes.values, lane, wide.n)));
+                });
+            });
         });
     }
 
+    /// The neuron of a row of channels, with its given constants.
+    fn neuron(&self, tile: &Tile) -> Neuron<'_> {
+        let channel = Frame { t: 0.into(), b: 0.into(), p: 0.into(), tile: tile.clone() };
+        let given = self.given.iter().map(|(constant, view)| (*constant, view.row(&channel))).collect();
+        Neuron { lif: self.lif, given, n: tile.n }
+    }
+
+    /// The values of the surrogate's curve of a position's wide tile.
+    fn slopes(&self, k: &mut Builder, slopes: &Slopes, (b, p): (&Index, &Index), wide: &WideTile) {
+        let Saved::Membrane(membrane) = &self.saved else { return };
+        let steps = self.dx.shape.steps();
+        k.for_range("t", 0, steps, |k, t| {
+            wide.each_part(k, |k, tile, lane| {
+                let frame = Frame { t: t.clone(), b: b.clone(), p: p.clone(), tile: tile.clone() };
+                let u = membrane.row(&frame) - self.neuron(&tile).constant(Constant::Threshold);
+                let argument = argument(k, self.lif.surrogate, u, tile.n);
+                k.store(slopes.arguments, &t * wide.n + lane, argument);
+            });
+        });
+        let (from, to) = ((slopes.arguments, 0.into()), (slopes.values, 0.into()));
+        k.map(Map { curve: slopes.curve, count: steps * wide.n, from, to });
+    }
+
     /// One row of channels of one position.
-    fn row(&self, k: &mut Builder, b: &Index, p: &Index, tile: &Tile) {
+    ///
+    /// The values of the surrogate's curve lie in a slot, from a lane on, and so many elements a timestep.
+    fn row(&self, k: &mut Builder, b: &Index, p: &Index, tile: &Tile, values: Option<(Slot, &Index, usize)>) {
         let n = tile.n;
         let zero = || Row::constant(0.0, n);
         let frame = |t: Index| Frame { t, b: b.clone(), p: p.clone(), tile: tile.clone() };
-        let channel = Frame { t: 0.into(), b: 0.into(), p: 0.into(), tile: tile.clone() };
-        let given = self.given.iter().map(|(constant, view)| (*constant, view.row(&channel))).collect();
-        let neuron = Neuron { lif: self.lif, given, n };
+        let neuron = self.neuron(tile);
         let sums: Vec<Reg> = self.given.iter().map(|_| k.row("sum", n, zero())).collect();
         let delta = k.row("delta", n, zero());
         k.for_down("t", 0, self.dx.shape.steps(), |k, t| {
             let eps = Row::Reg(k.row("eps", n, neuron.times(Constant::Decay, Row::Reg(delta))));
-            let step = self.step(k, &neuron, eps.clone(), &frame(t.clone()));
+            let value = values.map(|(slot, lane, each)| load(slot, &t * each + lane, n));
+            let step = self.step(k, &neuron, eps.clone(), &frame(t.clone()), value);
             let kept = match self.lif.reset {
                 Reset::Hard(_) => step.fired.clone().select(zero(), eps.clone()),
                 Reset::Soft | Reset::None => eps.clone(),
@@ -195,7 +243,7 @@ impl Backward<'_> {
     }
 
     /// The gradient of the spike times the surrogate's derivative.
-    fn step(&self, k: &mut Builder, neuron: &Neuron, eps: Row, frame: &Frame) -> Step {
+    fn step(&self, k: &mut Builder, neuron: &Neuron, eps: Row, frame: &Frame, value: Option<Row>) -> Step {
         let (lif, n) = (self.lif, frame.tile.n);
         let (slope, fired, membrane): (Row, Mask, Option<Row>) = match &self.saved {
             Saved::Window(spikes, window) => {
@@ -205,7 +253,7 @@ impl Backward<'_> {
             }
             Saved::Membrane(view) => {
                 let h = Row::Reg(k.row("h", n, view.row(frame)));
-                (derivative(k, neuron, h.clone()), neuron.fires(h.clone()), Some(h))
+                (derivative(k, neuron, h.clone(), value), neuron.fires(h.clone()), Some(h))
             }
         };
         let mut error = self.ds.row(frame);
@@ -278,11 +326,41 @@ fn term(
     }
 }
 
-/// The surrogate's derivative at a membrane.
-fn derivative(k: &mut Builder, neuron: &Neuron, membrane: Row) -> Row {
+/// The curve in a surrogate's derivative, where there is one.
+fn curve(surrogate: Surrogate) -> Option<Curve> {
+    match surrogate {
+        Surrogate::Sigmoid(_) | Surrogate::Tanh(_) => Some(Curve::Sigmoid),
+        Surrogate::PiecewiseExp(_) | Surrogate::Erf(_) => Some(Curve::Exp),
+        Surrogate::Rectangle(_)
+        | Surrogate::Triangle(_)
+        | Surrogate::Atan(_)
+        | Surrogate::SoftSign(_)
+        | Surrogate::SuperSpike(_)
+        | Surrogate::FastSigmoid(_) => None,
+    }
+}
+
+/// What that curve is taken of, where the membrane is `u` above the threshold.
+fn argument(k: &mut Builder, surrogate: Surrogate, u: Row, n: usize) -> Row {
+    let constant = |value: f32| Row::constant(value, n);
+    match surrogate {
+        Surrogate::Sigmoid(alpha) => u * constant(alpha),
+        Surrogate::Tanh(steepness) => u * constant(2.0 * steepness),
+        Surrogate::PiecewiseExp(alpha) => u.unary(Unary::Abs) * constant(-alpha),
+        Surrogate::Erf(alpha) => {
+            let x = Row::Reg(k.row("x", n, u * constant(alpha)));
+            (x.clone() * x).unary(Unary::Neg)
+        }
+        _without_a_curve => u,
+    }
+}
+
+/// The surrogate's derivative at a membrane; `value` is that of its curve, if it has one.
+fn derivative(k: &mut Builder, neuron: &Neuron, membrane: Row, value: Option<Row>) -> Row {
     let n = neuron.n;
     let constant = |value: f32| Row::constant(value, n);
     let u = membrane - neuron.constant(Constant::Threshold);
+    let value = value.unwrap_or_else(|| constant(0.0));
     let distance = |u: Row| u.unary(Unary::Abs);
     let square = |k: &mut Builder, x: Row| {
         let x = Row::Reg(k.row("x", n, x));
@@ -298,16 +376,14 @@ fn derivative(k: &mut Builder, neuron: &Neuron, membrane: Row) -> Row {
             height * constant(1.0 / (gamma * gamma))
         }
         Surrogate::Sigmoid(alpha) => {
-            let p = Row::Reg(k.row("sigmoid", n, sigmoid(u * constant(alpha), n)));
+            let p = Row::Reg(k.row("sigmoid", n, value));
             p.clone() * (constant(1.0) - p) * constant(alpha)
         }
         Surrogate::Atan(alpha) => {
             let x = u * constant(std::f32::consts::FRAC_PI_2 * alpha);
             constant(alpha / 2.0) / (constant(1.0) + square(k, x))
         }
-        Surrogate::PiecewiseExp(alpha) => {
-            (distance(u) * constant(-alpha)).unary(Unary::Exp) * constant(alpha / 2.0)
-        }
+        Surrogate::PiecewiseExp(alpha) => value * constant(alpha / 2.0),
         Surrogate::SoftSign(alpha) => {
             constant(alpha / 2.0) / square(k, distance(u) * constant(alpha) + constant(1.0))
         }
@@ -317,13 +393,11 @@ fn derivative(k: &mut Builder, neuron: &Neuron, membrane: Row) -> Row {
         }
         Surrogate::Erf(alpha) => {
             let height = alpha / std::f32::consts::PI.sqrt();
-            square(k, u * constant(alpha)).unary(Unary::Neg).unary(Unary::Exp) * constant(height)
+            value * constant(height)
         }
         Surrogate::Tanh(steepness) => {
             // 1 − tanh²(x) = 4·p·(1 − p) with p = sigmoid(2x).
-            let u = Row::Reg(k.row("u", n, u));
-            let p = sigmoid(u.clone() * constant(2.0 * steepness), n);
-            let p = Row::Reg(k.row("sigmoid", n, p));
+            let p = Row::Reg(k.row("sigmoid", n, value));
             let height = 2.0 * steepness / (steepness / 2.0).tanh();
             let inside = distance(u).compare(Compare::Lt, constant(0.5));
             inside.select(p.clone() * (constant(1.0) - p) * constant(height), constant(0.0))

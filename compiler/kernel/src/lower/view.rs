@@ -249,6 +249,15 @@ impl WideTile {
     }
 }
 
+/// The body for every wide tile of channels.
+pub fn each_wide_tile(k: &mut Builder, channels: usize, mut body: impl FnMut(&mut Builder, WideTile)) {
+    let (whole, rest) = (channels / WIDE, channels % WIDE);
+    k.for_range("wide", 0, whole, |k, index| body(k, WideTile { index, n: WIDE }));
+    if rest > 0 {
+        body(k, WideTile { index: Index::from(whole), n: rest });
+    }
+}
+
 /// The body for the wide tile of this number, known when the kernel runs.
 pub fn one_wide_tile(
     k: &mut Builder,
