@@ -7,6 +7,7 @@
 use super::{
     ListPatternsFn, LookupFn, MapFn, PatternsFn, SumFn, TapsFn, TurnFn, Vector, WalkFn, Wide, curves,
 };
+use lists::{Bits, List};
 use std::arch::x86_64::*;
 
 pub(super) const WIDE: Wide = Wide {
@@ -36,112 +37,6 @@ pub(super) fn is_available() -> bool {
 
 /// Lanes of a vector.
 const LANES: usize = 16;
-
-/// Numbers of 64 bits, in their order.
-const NUMBERS: [u8; 64] = {
-    let mut numbers = [0; 64];
-    let mut i = 0;
-    while i < 64 {
-        numbers[i] = i as u8;
-        i += 1;
-    }
-    numbers
-};
-
-/// The numbers of the set bits of a position of up to four words; a word's store reaches 63 bytes further.
-#[repr(align(64))]
-struct List([u8; 256 + 64]);
-
-impl List {
-    /// Fills the list; its length.
-    ///
-    /// # Safety
-    /// `bits` points to `words` words, four at most; the features of [`is_available`].
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt,bmi1")]
-    #[inline]
-    unsafe fn fill(&mut self, bits: *const u64, words: usize) -> usize {
-        // SAFETY: the caller's promise.
-        unsafe { self.fill_apart(bits.cast(), words, 2) }
-    }
-
-    /// The same for words that lie `apart` elements of four bytes from each other.
-    ///
-    /// # Safety
-    /// As [`List::fill`].
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt,bmi1")]
-    #[inline]
-    unsafe fn fill_apart(&mut self, bits: *const u32, words: usize, apart: usize) -> usize {
-        // SAFETY: `words` words are read; each stores 64 bytes at most 192 behind the list's start.
-        unsafe {
-            let numbers = _mm512_loadu_si512(NUMBERS.as_ptr().cast());
-            let mut length = 0;
-            for number in 0..words {
-                let word = bits.add(number * apart).cast::<u64>().read_unaligned();
-                let own = _mm512_add_epi8(numbers, _mm512_set1_epi8((number * 64) as i8));
-                let to = self.0.as_mut_ptr().add(length);
-                _mm512_storeu_si512(to.cast(), _mm512_maskz_compress_epi8(word, own));
-                length += word.count_ones() as usize;
-            }
-            length
-        }
-    }
-}
-
-/// The numbers of a list, eight at a load: a narrow load between those of 512 bits costs as much as one and a half of them.
-struct Numbers<'a> {
-    list: &'a List,
-    word: u64,
-    at: usize,
-    end: usize,
-}
-
-impl List {
-    /// The first numbers, at most 256.
-    #[inline]
-    fn numbers(&self, length: usize) -> Numbers<'_> {
-        Numbers { list: self, word: self.eight(0), at: 0, end: length }
-    }
-
-    /// Eight numbers from one on.
-    #[inline]
-    fn eight(&self, at: usize) -> u64 {
-        debug_assert!(at <= 256);
-        // SAFETY: 64 bytes follow the last of 256 numbers.
-        unsafe { self.0.as_ptr().add(at).cast::<u64>().read_unaligned() }
-    }
-}
-
-impl Iterator for Numbers<'_> {
-    type Item = usize;
-
-    #[inline]
-    fn next(&mut self) -> Option<usize> {
-        if self.at >= self.end {
-            return None;
-        }
-        let number = self.word as u8;
-        self.at += 1;
-        self.word = if self.at.is_multiple_of(8) { self.list.eight(self.at) } else { self.word >> 8 };
-        Some(usize::from(number))
-    }
-}
-
-/// The numbers of the set bits of one word, which need no list.
-struct Bits(u64);
-
-impl Iterator for Bits {
-    type Item = usize;
-
-    #[inline]
-    fn next(&mut self) -> Option<usize> {
-        if self.0 == 0 {
-            return None;
-        }
-        let number = self.0.trailing_zeros() as usize;
-        self.0 &= self.0 - 1;
-        Some(number)
-    }
-}
 
 /// The lanes of vector `v` of `N`, of which the last has the lanes `last` where the row is not `WHOLE`. A load of all
 /// lanes becomes an operand of its addition, one of some does not.
@@ -179,6 +74,7 @@ macro_rules! by_vectors {
 }
 
 mod groups;
+mod lists;
 mod patterns;
 mod taps;
 

@@ -20,6 +20,8 @@ mod avx512;
 mod curves;
 #[cfg(target_arch = "x86_64")]
 mod patterns;
+#[cfg(target_arch = "x86_64")]
+mod taps;
 
 /// A function of a target for `AddRows` (which leaves `with` unused) or `DotRows`. Steps count elements of four bytes.
 pub(crate) type WalkFn = unsafe extern "C" fn(

@@ -1,18 +1,8 @@
 //! Walks that serve all taps of a kernel: nine taps of one vector are nine sums in registers.
 
 use super::{LANES, List, mask};
+use crate::wide::taps::Places;
 use std::arch::x86_64::*;
-
-/// Where the rows and the sums of the first tap lie, and what lies between taps.
-#[derive(Clone, Copy)]
-struct Places {
-    rows: *const f32,
-    rows_step: usize,
-    down: usize,
-    beside: usize,
-    sums: *mut f32,
-    apart: usize,
-}
 
 pub(super) unsafe extern "C" fn add_taps(
     count: usize,
@@ -39,9 +29,9 @@ pub(super) unsafe extern "C" fn add_taps(
         for position in 0..count {
             let length = list.fill_apart(bits.cast::<u32>().add(position * bits_step), words, word);
             let sums = sums.add(position * sums_step);
+            let places = Places { rows, rows_step, down, beside, sums, sums_step, apart };
             for lane in (0..lanes).step_by(LANES) {
-                let places =
-                    Places { rows: rows.add(lane), rows_step, down, beside, sums: sums.add(lane), apart };
+                let places = places.of((0, 0), tap_columns, lane);
                 by_taps((&list, length), lanes - lane, places, (tap_rows, tap_columns));
             }
         }
@@ -62,8 +52,7 @@ unsafe fn by_taps(list: (&List, usize), lanes: usize, places: Places, (rows, col
             ((3, 3), false) => sum::<3, 3, false>(list, last, places),
             (_, whole) => {
                 for tap in 0..rows * columns {
-                    let row = places.rows.add(tap / columns * places.down + tap % columns * places.beside);
-                    let places = Places { rows: row, sums: places.sums.add(tap * places.apart), ..places };
+                    let places = places.of((tap / columns, tap % columns), columns, 0);
                     match whole {
                         true => sum::<1, 1, true>(list, last, places),
                         false => sum::<1, 1, false>(list, last, places),
@@ -85,7 +74,7 @@ unsafe fn sum<const R: usize, const C: usize, const WHOLE: bool>(
     last: __m256i,
     places: Places,
 ) {
-    let Places { rows, rows_step, down, beside, sums, apart } = places;
+    let Places { rows, rows_step, down, beside, sums, apart, .. } = places;
     // SAFETY: the caller's promise; masked loads and stores touch no lane beyond a row's last.
     unsafe {
         let load = |from: *const f32| match WHOLE {

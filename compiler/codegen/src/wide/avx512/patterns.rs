@@ -12,7 +12,8 @@
 //! fast: each addition would wait for the store of the one before.
 
 use super::super::patterns::{Lists, Table, Taps, combine};
-use super::{LANES, NUMBERS, last_mask, mask};
+use super::lists::NUMBERS;
+use super::{LANES, last_mask, mask};
 use std::arch::x86_64::*;
 
 /// How far ahead rows are asked for.

@@ -2,33 +2,8 @@
 //! list is read once for all of them.
 
 use super::{LANES, List, last_mask, mask};
+use crate::wide::taps::Places;
 use std::arch::x86_64::*;
-
-/// Where the rows and the sums of the first tap lie, and what lies between taps.
-#[derive(Clone, Copy)]
-struct Places {
-    rows: *const f32,
-    rows_step: usize,
-    down: usize,
-    beside: usize,
-    sums: *mut f32,
-    sums_step: usize,
-    apart: usize,
-}
-
-impl Places {
-    /// The same for the tap at a place of the grid, of which a row has so many, and from a lane on.
-    ///
-    /// # Safety
-    /// The tap is one of the kernel's, the lane one of its rows.
-    unsafe fn of(self, (y, x): (usize, usize), columns: usize, lane: usize) -> Places {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let rows = self.rows.add(y * self.down + x * self.beside + lane);
-            Places { rows, sums: self.sums.add((y * columns + x) * self.apart + lane), ..self }
-        }
-    }
-}
 
 pub(super) unsafe extern "C" fn add_taps(
     count: usize,
