@@ -16,7 +16,7 @@
 //! | multiply-adds a cycle, 128 channels | walk, 15 % | 20 % | 25 % | 30 % | 50 % | grouped | dense |
 //! |---|---|---|---|---|---|---|---|
 //! | 512 bits | 132 | 108 | 95 | 81 | 53 | 83 | 25 |
-//! | 256 bits | 62 | 47 | 39 | 33 | 21 | 43 | 25 |
+//! | 256 bits | 78 | 64 | 52 | 45 | 30 | 43 | 25 |
 //! | 128 bits | 40 | 33 | 27 | 23 | 15 | 26 | 22 |
 //!
 //! The form by patterns, alike, where neurons that fire do so 2.4 times in four timesteps, as those of trained networks: 123,
@@ -110,7 +110,7 @@ impl Vector {
                 Costs { word: 5.0, sum: 2.1, row: 0.6, vector: 0.435, part: 4.5, lookup: 0.6, group: 18.0 }
             }
             Vector::Bits256 => {
-                Costs { word: 6.0, sum: 0.6, row: 0.0, vector: 0.79, part: 5.0, lookup: 0.63, group: 18.0 }
+                Costs { word: 10.0, sum: 1.2, row: 0.0, vector: 0.5, part: 5.0, lookup: 0.63, group: 18.0 }
             }
             Vector::Bits128 => {
                 Costs { word: 20.0, sum: 1.0, row: 0.0, vector: 0.5, part: 9.0, lookup: 0.5, group: 18.0 }

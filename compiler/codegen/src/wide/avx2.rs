@@ -72,6 +72,23 @@ impl List {
     }
 }
 
+/// The numbers of the set bits of one word, which need no list.
+struct Bits(u64);
+
+impl Iterator for Bits {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        if self.0 == 0 {
+            return None;
+        }
+        let number = self.0.trailing_zeros() as usize;
+        self.0 &= self.0 - 1;
+        Some(number)
+    }
+}
+
 /// The lanes of vector `v` that lie below `lanes`, as the sign bits of a mask.
 #[target_feature(enable = "avx2")]
 #[inline]
@@ -111,36 +128,59 @@ unsafe fn add(
     (sums, sums_step): (*mut f32, usize),
 ) {
     let mut list = List([0; 256]);
+    // SAFETY: the caller's promise.
+    unsafe {
+        for position in 0..count {
+            let (from, sum) = (bits.cast::<u32>().add(position * bits_step), sums.add(position * sums_step));
+            if words == 1 {
+                let word = from.cast::<u64>().read_unaligned();
+                add_parts(|| Bits(word), lanes, (rows, rows_step), sum);
+            } else {
+                let length = list.fill(from.cast(), words);
+                add_parts(|| list.numbers(length), lanes, (rows, rows_step), sum);
+            }
+        }
+    }
+}
+
+/// The sums of a position, part after part.
+///
+/// # Safety
+/// As [`add_rows`].
+#[target_feature(enable = "avx2,bmi1,popcnt")]
+#[inline]
+unsafe fn add_parts<I: Iterator<Item = usize>>(
+    numbers: impl Fn() -> I,
+    lanes: usize,
+    (rows, rows_step): (*const f32, usize),
+    sum: *mut f32,
+) {
     let (whole, rest) = (lanes / PART, lanes % PART);
     let last = mask(rest.div_ceil(LANES).saturating_sub(1), rest);
     // SAFETY: the caller's promise; a part begins inside a row.
     unsafe {
-        for position in 0..count {
-            let length = list.fill(bits.cast::<u32>().add(position * bits_step).cast(), words);
-            let (list, sum) = ((&list, length), sums.add(position * sums_step));
-            for part in 0..whole {
-                let (rows, sum) = (rows.add(part * PART), sum.add(part * PART));
-                add_part::<8, true>(list, last, (rows, rows_step), sum);
-            }
-            let (rows, sum) = ((rows.add(whole * PART), rows_step), sum.add(whole * PART));
-            match (rest.div_ceil(LANES), rest.is_multiple_of(LANES)) {
-                (0, _) => {}
-                (1, true) => add_part::<1, true>(list, last, rows, sum),
-                (1, false) => add_part::<1, false>(list, last, rows, sum),
-                (2, true) => add_part::<2, true>(list, last, rows, sum),
-                (2, false) => add_part::<2, false>(list, last, rows, sum),
-                (3, true) => add_part::<3, true>(list, last, rows, sum),
-                (3, false) => add_part::<3, false>(list, last, rows, sum),
-                (4, true) => add_part::<4, true>(list, last, rows, sum),
-                (4, false) => add_part::<4, false>(list, last, rows, sum),
-                (5, true) => add_part::<5, true>(list, last, rows, sum),
-                (5, false) => add_part::<5, false>(list, last, rows, sum),
-                (6, true) => add_part::<6, true>(list, last, rows, sum),
-                (6, false) => add_part::<6, false>(list, last, rows, sum),
-                (7, true) => add_part::<7, true>(list, last, rows, sum),
-                (7, false) => add_part::<7, false>(list, last, rows, sum),
-                (_, _) => add_part::<8, false>(list, last, rows, sum),
-            }
+        for part in 0..whole {
+            let (rows, sum) = (rows.add(part * PART), sum.add(part * PART));
+            add_part::<8, true>(numbers(), last, (rows, rows_step), sum);
+        }
+        let (rows, sum) = ((rows.add(whole * PART), rows_step), sum.add(whole * PART));
+        match (rest.div_ceil(LANES), rest.is_multiple_of(LANES)) {
+            (0, _) => {}
+            (1, true) => add_part::<1, true>(numbers(), last, rows, sum),
+            (1, false) => add_part::<1, false>(numbers(), last, rows, sum),
+            (2, true) => add_part::<2, true>(numbers(), last, rows, sum),
+            (2, false) => add_part::<2, false>(numbers(), last, rows, sum),
+            (3, true) => add_part::<3, true>(numbers(), last, rows, sum),
+            (3, false) => add_part::<3, false>(numbers(), last, rows, sum),
+            (4, true) => add_part::<4, true>(numbers(), last, rows, sum),
+            (4, false) => add_part::<4, false>(numbers(), last, rows, sum),
+            (5, true) => add_part::<5, true>(numbers(), last, rows, sum),
+            (5, false) => add_part::<5, false>(numbers(), last, rows, sum),
+            (6, true) => add_part::<6, true>(numbers(), last, rows, sum),
+            (6, false) => add_part::<6, false>(numbers(), last, rows, sum),
+            (7, true) => add_part::<7, true>(numbers(), last, rows, sum),
+            (7, false) => add_part::<7, false>(numbers(), last, rows, sum),
+            (_, _) => add_part::<8, false>(numbers(), last, rows, sum),
         }
     }
 }
@@ -152,7 +192,7 @@ unsafe fn add(
 #[target_feature(enable = "avx2,bmi1,popcnt")]
 #[inline]
 unsafe fn add_part<const V: usize, const WHOLE: bool>(
-    (list, length): (&List, usize),
+    numbers: impl Iterator<Item = usize>,
     last: __m256i,
     (rows, rows_step): (*const f32, usize),
     sum: *mut f32,
@@ -164,7 +204,7 @@ unsafe fn add_part<const V: usize, const WHOLE: bool>(
             false => _mm256_maskload_ps(from.add(v * LANES), last),
         };
         let mut acc: [__m256; V] = std::array::from_fn(|v| load(sum, v));
-        for number in list.numbers(length) {
+        for number in numbers {
             let row = rows.add(number * rows_step);
             for (v, acc) in acc.iter_mut().enumerate() {
                 *acc = _mm256_add_ps(*acc, load(row, v));
@@ -207,34 +247,58 @@ type Places = ((*const u64, usize), (*const f32, usize), (*mut f32, usize), (*co
 /// As [`dot_rows`].
 #[target_feature(enable = "avx2,bmi1,popcnt")]
 unsafe fn dot(count: usize, words: usize, lanes: usize, places: Places) {
-    let ((bits, bits_step), (rows, rows_step), (sums, sums_step), (with, with_step)) = places;
+    let ((bits, bits_step), rows, (mut sum, sums_step), (with, with_step)) = places;
     let mut list = List([0; 256]);
-    let (whole, rest) = (lanes / SUMS, lanes % SUMS);
-    let mut sum = sums;
-    // SAFETY: the caller's promise; what is left over of a row is read lane by lane.
+    // SAFETY: the caller's promise.
     unsafe {
         for position in 0..count {
-            let length = list.fill(bits.cast::<u32>().add(position * bits_step).cast(), words);
-            let other = with.add(position * with_step);
-            for number in list.numbers(length) {
-                let row = rows.add(number * rows_step);
-                let mut acc = [_mm256_loadu_ps(sum), _mm256_loadu_ps(sum.add(LANES))];
-                for part in 0..whole {
-                    for (half, acc) in acc.iter_mut().enumerate() {
-                        let at = part * SUMS + half * LANES;
-                        let product =
-                            _mm256_mul_ps(_mm256_loadu_ps(row.add(at)), _mm256_loadu_ps(other.add(at)));
-                        *acc = _mm256_add_ps(*acc, product);
-                    }
-                }
-                _mm256_storeu_ps(sum, acc[0]);
-                _mm256_storeu_ps(sum.add(LANES), acc[1]);
-                for lane in 0..rest {
-                    *sum.add(lane) += *row.add(whole * SUMS + lane) * *other.add(whole * SUMS + lane);
-                }
-                sum = sum.wrapping_add(sums_step);
-            }
+            let from = bits.cast::<u32>().add(position * bits_step);
+            let with = with.add(position * with_step);
+            sum = if words == 1 {
+                let word = from.cast::<u64>().read_unaligned();
+                dot_numbers(Bits(word), lanes, rows, (sum, sums_step), with)
+            } else {
+                let length = list.fill(from.cast(), words);
+                dot_numbers(list.numbers(length), lanes, rows, (sum, sums_step), with)
+            };
         }
+    }
+}
+
+/// Adds the products of the rows of so many numbers with another, each to its own sums; where the next ones are.
+///
+/// # Safety
+/// As [`dot_rows`].
+#[target_feature(enable = "avx2,bmi1,popcnt")]
+#[inline]
+unsafe fn dot_numbers(
+    numbers: impl Iterator<Item = usize>,
+    lanes: usize,
+    (rows, rows_step): (*const f32, usize),
+    (mut sum, sums_step): (*mut f32, usize),
+    other: *const f32,
+) -> *mut f32 {
+    let (whole, rest) = (lanes / SUMS, lanes % SUMS);
+    // SAFETY: the caller's promise; what is left over of a row is read lane by lane.
+    unsafe {
+        for number in numbers {
+            let row = rows.add(number * rows_step);
+            let mut acc = [_mm256_loadu_ps(sum), _mm256_loadu_ps(sum.add(LANES))];
+            for part in 0..whole {
+                for (half, acc) in acc.iter_mut().enumerate() {
+                    let at = part * SUMS + half * LANES;
+                    let product = _mm256_mul_ps(_mm256_loadu_ps(row.add(at)), _mm256_loadu_ps(other.add(at)));
+                    *acc = _mm256_add_ps(*acc, product);
+                }
+            }
+            _mm256_storeu_ps(sum, acc[0]);
+            _mm256_storeu_ps(sum.add(LANES), acc[1]);
+            for lane in 0..rest {
+                *sum.add(lane) += *row.add(whole * SUMS + lane) * *other.add(whole * SUMS + lane);
+            }
+            sum = sum.wrapping_add(sums_step);
+        }
+        sum
     }
 }
 
