@@ -9,13 +9,14 @@
 //!
 //! The constants are those that fit what `cargo bench --bench masked_add` prints on one core of a Zen 5 machine for a
 //! convolution of 3×3 over firing rates of 5 to 60 %: with vectors of 512 bits, by which forms are chosen, within 12 % of it
-//! for 128, 64 and 32 channels, with the others for 128; with 16 channels a walk is up to 25 % faster than is said. At lower
-//! rates it is slower, since lists are then longer than what the nearest cache has rows for; a walk of 256 bits is slower
-//! with 32 channels and fewer.
+//! for 128, 64 and 32 channels, with the others for 128; with 16 channels a walk is up to 35 % faster than is said. Below 10 %
+//! a walk takes two words of 128 output channels, more rows than the nearest cache has, and is up to 30 % slower: in a
+//! network, whose sums lie further away, that is faster all the same (`examples/profile.rs`, a rate of 5 %). A walk of 256
+//! bits is slower with 32 channels and fewer.
 //!
 //! | multiply-adds a cycle, 128 channels | walk, 15 % | 20 % | 25 % | 30 % | 50 % | grouped | dense |
 //! |---|---|---|---|---|---|---|---|
-//! | 512 bits | 132 | 108 | 95 | 81 | 53 | 83 | 25 |
+//! | 512 bits | 138 | 114 | 98 | 83 | 55 | 83 | 25 |
 //! | 256 bits | 78 | 64 | 52 | 45 | 30 | 43 | 25 |
 //! | 128 bits | 40 | 33 | 27 | 23 | 15 | 26 | 22 |
 //!
@@ -76,7 +77,7 @@ impl fmt::Display for Vector {
 
 /// The costs of one kind of vectors, in cycles.
 struct Costs {
-    /// Making a position's list of bits, for one word, and the branch that is not foreseen at the list's end.
+    /// Beginning and ending a position's walk over one word.
     word: f64,
     /// Taking up and putting down a vector of its sums.
     sum: f64,
@@ -145,7 +146,7 @@ const BLOCK_BYTES: usize = 32 << 10;
 /// The same where few neurons fire: then the walks' own work counts more than what is added, and longer lists win.
 const SPARSE_BLOCK_BYTES: usize = 64 << 10;
 /// Below this firing rate few neurons fire.
-const SPARSE: f32 = 0.04;
+const SPARSE: f32 = 0.1;
 
 /// Words of input channels in a block of rows of `lanes` weights.
 pub fn block_words(lanes: usize, rate: f32) -> usize {
@@ -153,21 +154,17 @@ pub fn block_words(lanes: usize, rate: f32) -> usize {
     (bytes / (lanes * 64 * 4)).clamp(1, MAX_WORDS)
 }
 
-/// What a further word adds to a list, in cycles.
+/// What a further word adds to a walk, in cycles.
 const FURTHER: f64 = 3.0;
-/// What finding a row takes longer in a list of several words, in cycles: one word's bits need no list.
-const LISTED: f64 = 0.28;
 
 /// The words of input channels of a position, a list for each block of them.
 fn walk(rate: f32, work: &Work, vector: Vector) -> f64 {
     let costs = vector.costs();
     let (words, lanes) = (work.inputs.div_ceil(64), work.outputs.min(TILE));
     let vectors = lanes.div_ceil(vector.lanes()) as f64;
-    let each = block_words(lanes, rate).min(words);
-    let lists = words.div_ceil(each);
+    let lists = words.div_ceil(block_words(lanes, rate));
     let made = lists as f64 * (costs.word + vectors * costs.sum) + (words - lists) as f64 * FURTHER;
-    let listed = if each > 1 { LISTED } else { 0.0 };
-    let row = costs.row + listed + vectors * costs.vector;
+    let row = costs.row + vectors * costs.vector;
     made / (work.inputs * lanes) as f64 + f64::from(rate) * row / lanes as f64
 }
 

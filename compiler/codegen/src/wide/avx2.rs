@@ -1,5 +1,6 @@
 //! Walks with vectors of 256 bits: a row is walked in parts of 64 lanes, eight registers.
 
+use super::bits::{Bits, Words};
 use super::{
     ListPatternsFn, LookupFn, MapFn, PatternsFn, SumFn, TapsFn, TurnFn, Vector, WalkFn, Wide, curves,
 };
@@ -29,65 +30,6 @@ const LANES: usize = 8;
 const PART: usize = 64;
 /// Partial sums of a dot product.
 const SUMS: usize = 16;
-
-/// The numbers of the set bits of a position of up to four words.
-struct List([u8; 256]);
-
-impl List {
-    /// Fills the list; its length. A table of the bits of each byte would spare the branch at a word's end, but is the
-    /// slower one below rates of 15 %.
-    ///
-    /// # Safety
-    /// `bits` points to `words` words, four at most.
-    #[inline]
-    unsafe fn fill(&mut self, bits: *const u64, words: usize) -> usize {
-        // SAFETY: the caller's promise.
-        unsafe { self.fill_apart(bits.cast(), words, 2) }
-    }
-
-    /// The same for words that lie `apart` elements of four bytes from each other.
-    ///
-    /// # Safety
-    /// As [`List::fill`].
-    #[inline]
-    unsafe fn fill_apart(&mut self, bits: *const u32, words: usize, apart: usize) -> usize {
-        // Kept in a register: in memory each bit would wait for the one before.
-        let mut length = 0;
-        for number in 0..words {
-            // SAFETY: the caller's promise; there are as many places as bits of four words.
-            unsafe {
-                let mut word = bits.add(number * apart).cast::<u64>().read_unaligned();
-                while word != 0 {
-                    *self.0.as_mut_ptr().add(length) = (number * 64) as u8 + word.trailing_zeros() as u8;
-                    length += 1;
-                    word &= word - 1;
-                }
-            }
-        }
-        length
-    }
-
-    fn numbers(&self, length: usize) -> impl Iterator<Item = usize> {
-        self.0.iter().take(length).map(|&number| usize::from(number))
-    }
-}
-
-/// The numbers of the set bits of one word, which need no list.
-struct Bits(u64);
-
-impl Iterator for Bits {
-    type Item = usize;
-
-    #[inline]
-    fn next(&mut self) -> Option<usize> {
-        if self.0 == 0 {
-            return None;
-        }
-        let number = self.0.trailing_zeros() as usize;
-        self.0 &= self.0 - 1;
-        Some(number)
-    }
-}
 
 /// The lanes of vector `v` that lie below `lanes`, as the sign bits of a mask.
 #[target_feature(enable = "avx2")]
@@ -127,7 +69,6 @@ unsafe fn add(
     (rows, rows_step): (*const f32, usize),
     (sums, sums_step): (*mut f32, usize),
 ) {
-    let mut list = List([0; 256]);
     // SAFETY: the caller's promise.
     unsafe {
         for position in 0..count {
@@ -136,8 +77,7 @@ unsafe fn add(
                 let word = from.cast::<u64>().read_unaligned();
                 add_parts(|| Bits(word), lanes, (rows, rows_step), sum);
             } else {
-                let length = list.fill(from.cast(), words);
-                add_parts(|| list.numbers(length), lanes, (rows, rows_step), sum);
+                add_parts(|| Words::new(from, words, 2), lanes, (rows, rows_step), sum);
             }
         }
     }
@@ -248,7 +188,6 @@ type Places = ((*const u64, usize), (*const f32, usize), (*mut f32, usize), (*co
 #[target_feature(enable = "avx2,bmi1,popcnt")]
 unsafe fn dot(count: usize, words: usize, lanes: usize, places: Places) {
     let ((bits, bits_step), rows, (mut sum, sums_step), (with, with_step)) = places;
-    let mut list = List([0; 256]);
     // SAFETY: the caller's promise.
     unsafe {
         for position in 0..count {
@@ -258,8 +197,7 @@ unsafe fn dot(count: usize, words: usize, lanes: usize, places: Places) {
                 let word = from.cast::<u64>().read_unaligned();
                 dot_numbers(Bits(word), lanes, rows, (sum, sums_step), with)
             } else {
-                let length = list.fill(from.cast(), words);
-                dot_numbers(list.numbers(length), lanes, rows, (sum, sums_step), with)
+                dot_numbers(Words::new(from, words, 2), lanes, rows, (sum, sums_step), with)
             };
         }
     }

@@ -4,10 +4,10 @@
 //! position's while this one is summed: the list's bytes are then long in the cache, and the only branch that is not
 //! foreseen is the end of a list.
 
+use super::bits::{Bits, Words};
 use super::{
     ListPatternsFn, LookupFn, MapFn, PatternsFn, SumFn, TapsFn, TurnFn, Vector, WalkFn, Wide, curves,
 };
-use lists::{Bits, List};
 use std::arch::x86_64::*;
 
 pub(super) const WIDE: Wide = Wide {
@@ -74,7 +74,6 @@ macro_rules! by_vectors {
 }
 
 mod groups;
-mod lists;
 mod patterns;
 mod taps;
 
@@ -115,25 +114,18 @@ unsafe fn add<const N: usize, const WHOLE: bool>(
     (rows, rows_step): (*const f32, usize),
     (sums, sums_step): (*mut f32, usize),
 ) {
-    let mut lists = [List([0; 320]), List([0; 320])];
     // SAFETY: the caller's promise.
     unsafe {
-        let words_of = |position: usize| bits.cast::<u32>().add(position * bits_step).cast::<u64>();
-        if words == 1 {
-            for position in 0..count {
-                let numbers = Bits(words_of(position).read_unaligned());
-                add_numbers::<N, WHOLE>(numbers, last, (rows, rows_step), sums.add(position * sums_step));
-            }
-            return;
-        }
-        let mut length = if count > 0 { lists[0].fill(words_of(0), words) } else { 0 };
         for position in 0..count {
-            let own = length;
-            if position + 1 < count {
-                length = lists[(position + 1) % 2].fill(words_of(position + 1), words);
+            let from = bits.cast::<u32>().add(position * bits_step);
+            let sum = sums.add(position * sums_step);
+            match words {
+                1 => {
+                    let word = from.cast::<u64>().read_unaligned();
+                    add_numbers::<N, WHOLE>(Bits(word), last, (rows, rows_step), sum);
+                }
+                _ => add_numbers::<N, WHOLE>(Words::new(from, words, 2), last, (rows, rows_step), sum),
             }
-            let numbers = lists[position % 2].numbers(own);
-            add_numbers::<N, WHOLE>(numbers, last, (rows, rows_step), sums.add(position * sums_step));
         }
     }
 }
@@ -206,26 +198,21 @@ unsafe fn dot<const N: usize, const WHOLE: bool>(
     places: Places,
 ) {
     let ((bits, bits_step), rows, (mut sum, sums_step), (with, with_step)) = places;
-    let mut lists = [List([0; 320]), List([0; 320])];
     // SAFETY: the caller's promise.
     unsafe {
-        let words_of = |position: usize| bits.cast::<u32>().add(position * bits_step).cast::<u64>();
-        if words == 1 {
-            for position in 0..count {
-                let numbers = Bits(words_of(position).read_unaligned());
-                let with = with.add(position * with_step);
-                sum = dot_numbers::<N, WHOLE>(numbers, last, rows, (sum, sums_step), with);
-            }
-            return;
-        }
-        let mut length = if count > 0 { lists[0].fill(words_of(0), words) } else { 0 };
         for position in 0..count {
-            let own = length;
-            if position + 1 < count {
-                length = lists[(position + 1) % 2].fill(words_of(position + 1), words);
-            }
-            let (numbers, with) = (lists[position % 2].numbers(own), with.add(position * with_step));
-            sum = dot_numbers::<N, WHOLE>(numbers, last, rows, (sum, sums_step), with);
+            let from = bits.cast::<u32>().add(position * bits_step);
+            let with = with.add(position * with_step);
+            sum = match words {
+                1 => {
+                    let word = from.cast::<u64>().read_unaligned();
+                    dot_numbers::<N, WHOLE>(Bits(word), last, rows, (sum, sums_step), with)
+                }
+                _ => {
+                    let numbers = Words::new(from, words, 2);
+                    dot_numbers::<N, WHOLE>(numbers, last, rows, (sum, sums_step), with)
+                }
+            };
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Walks that serve all taps of a kernel: nine taps of one vector are nine sums in registers.
 
-use super::{LANES, List, mask};
+use super::{LANES, mask};
+use crate::wide::bits::Words;
 use crate::wide::taps::Places;
 use std::arch::x86_64::*;
 
@@ -21,18 +22,18 @@ pub(super) unsafe extern "C" fn add_taps(
     beside: usize,
     apart: usize,
 ) {
-    let mut list = List([0; 256]);
     // SAFETY: the kernel interpreter's rules hold for the kernel that calls: `count` positions of `words` words, for each
     // tap a row of `lanes` for each set bit, and sums of `lanes` for each position and tap lie inside their buffers. The
     // feature was detected before this function was chosen.
     unsafe {
         for position in 0..count {
-            let length = list.fill_apart(bits.cast::<u32>().add(position * bits_step), words, word);
+            let from = bits.cast::<u32>().add(position * bits_step);
+            let numbers = || Words::new(from, words, word);
             let sums = sums.add(position * sums_step);
             let places = Places { rows, rows_step, down, beside, sums, sums_step, apart };
             for lane in (0..lanes).step_by(LANES) {
                 let places = places.of((0, 0), tap_columns, lane);
-                by_taps((&list, length), lanes - lane, places, (tap_rows, tap_columns));
+                by_taps(&numbers, lanes - lane, places, (tap_rows, tap_columns));
             }
         }
     }
@@ -43,19 +44,24 @@ pub(super) unsafe extern "C" fn add_taps(
 /// # Safety
 /// As [`add_taps`].
 #[target_feature(enable = "avx2,bmi1,popcnt")]
-unsafe fn by_taps(list: (&List, usize), lanes: usize, places: Places, (rows, columns): (usize, usize)) {
+unsafe fn by_taps(
+    numbers: &impl Fn() -> Words,
+    lanes: usize,
+    places: Places,
+    (rows, columns): (usize, usize),
+) {
     let last = mask(0, lanes);
     // SAFETY: the caller's promise; all taps that are named are there.
     unsafe {
         match ((rows, columns), lanes >= LANES) {
-            ((3, 3), true) => sum::<3, 3, true>(list, last, places),
-            ((3, 3), false) => sum::<3, 3, false>(list, last, places),
+            ((3, 3), true) => sum::<3, 3, true>(numbers(), last, places),
+            ((3, 3), false) => sum::<3, 3, false>(numbers(), last, places),
             (_, whole) => {
                 for tap in 0..rows * columns {
                     let places = places.of((tap / columns, tap % columns), columns, 0);
                     match whole {
-                        true => sum::<1, 1, true>(list, last, places),
-                        false => sum::<1, 1, false>(list, last, places),
+                        true => sum::<1, 1, true>(numbers(), last, places),
+                        false => sum::<1, 1, false>(numbers(), last, places),
                     }
                 }
             }
@@ -70,7 +76,7 @@ unsafe fn by_taps(list: (&List, usize), lanes: usize, places: Places, (rows, col
 #[target_feature(enable = "avx2,bmi1,popcnt")]
 #[inline]
 unsafe fn sum<const R: usize, const C: usize, const WHOLE: bool>(
-    (list, length): (&List, usize),
+    numbers: Words,
     last: __m256i,
     places: Places,
 ) {
@@ -83,7 +89,7 @@ unsafe fn sum<const R: usize, const C: usize, const WHOLE: bool>(
         };
         let mut acc: [[__m256; C]; R] =
             std::array::from_fn(|y| std::array::from_fn(|x| load(sums.add((y * C + x) * apart))));
-        for number in list.numbers(length) {
+        for number in numbers {
             let row = rows.add(number * rows_step);
             for (y, acc) in acc.iter_mut().enumerate() {
                 for (x, acc) in acc.iter_mut().enumerate() {

@@ -12,9 +12,19 @@
 //! fast: each addition would wait for the store of the one before.
 
 use super::super::patterns::{Lists, Table, Taps, combine};
-use super::lists::NUMBERS;
 use super::{LANES, last_mask, mask};
 use std::arch::x86_64::*;
+
+/// Numbers of 64 bits, in their order.
+pub(super) const NUMBERS: [u8; 64] = {
+    let mut numbers = [0; 64];
+    let mut i = 0;
+    while i < 64 {
+        numbers[i] = i as u8;
+        i += 1;
+    }
+    numbers
+};
 
 /// How far ahead rows are asked for.
 const AHEAD: usize = 8;

@@ -1,9 +1,78 @@
 //! Walks that serve all taps of a kernel: nine taps of two vectors are eighteen sums in registers, and each number of a
-//! list is read once for all of them.
+//! list is read once for all of them. So much is done for each that a list pays, which keeps branches that are not foreseen
+//! to one a position.
 
-use super::{LANES, List, last_mask, mask};
+use super::patterns::NUMBERS;
+use super::{LANES, last_mask, mask};
 use crate::wide::taps::Places;
 use std::arch::x86_64::*;
+
+/// The numbers of the set bits of a position of up to four words; a word's store reaches 63 bytes further.
+#[repr(align(64))]
+struct List([u8; 256 + 64]);
+
+impl List {
+    /// Fills the list with the bits of words that lie `apart` elements of four bytes from each other; its length.
+    ///
+    /// # Safety
+    /// `bits` points to `words` words, four at most; the features of `is_available`.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt,bmi1")]
+    #[inline]
+    unsafe fn fill(&mut self, bits: *const u32, words: usize, apart: usize) -> usize {
+        // SAFETY: `words` words are read; each stores 64 bytes at most 192 behind the list's start.
+        unsafe {
+            let numbers = _mm512_loadu_si512(NUMBERS.as_ptr().cast());
+            let mut length = 0;
+            for number in 0..words {
+                let word = bits.add(number * apart).cast::<u64>().read_unaligned();
+                let own = _mm512_add_epi8(numbers, _mm512_set1_epi8((number * 64) as i8));
+                let to = self.0.as_mut_ptr().add(length);
+                _mm512_storeu_si512(to.cast(), _mm512_maskz_compress_epi8(word, own));
+                length += word.count_ones() as usize;
+            }
+            length
+        }
+    }
+}
+
+/// The numbers of a list, eight at a load: a narrow load between those of 512 bits costs as much as one and a half of them.
+struct Numbers<'a> {
+    list: &'a List,
+    word: u64,
+    at: usize,
+    end: usize,
+}
+
+impl List {
+    /// The first numbers, at most 256.
+    #[inline]
+    fn numbers(&self, length: usize) -> Numbers<'_> {
+        Numbers { list: self, word: self.eight(0), at: 0, end: length }
+    }
+
+    /// Eight numbers from one on.
+    #[inline]
+    fn eight(&self, at: usize) -> u64 {
+        debug_assert!(at <= 256);
+        // SAFETY: 64 bytes follow the last of 256 numbers.
+        unsafe { self.0.as_ptr().add(at).cast::<u64>().read_unaligned() }
+    }
+}
+
+impl Iterator for Numbers<'_> {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        if self.at >= self.end {
+            return None;
+        }
+        let number = self.word as u8;
+        self.at += 1;
+        self.word = if self.at.is_multiple_of(8) { self.list.eight(self.at) } else { self.word >> 8 };
+        Some(usize::from(number))
+    }
+}
 
 pub(super) unsafe extern "C" fn add_taps(
     count: usize,
@@ -44,12 +113,12 @@ unsafe fn walk(
     // SAFETY: the caller's promise.
     unsafe {
         let mut fill =
-            |position: usize| lists[position % 2].fill_apart(bits.add(position * bits_step), words, word);
+            |position: usize| lists[position % 2].fill(bits.add(position * bits_step), words, word);
         let mut length = if count > 0 { fill(0) } else { 0 };
         for position in 0..count {
             let own = length;
             let mut fill =
-                |position: usize| lists[position % 2].fill_apart(bits.add(position * bits_step), words, word);
+                |position: usize| lists[position % 2].fill(bits.add(position * bits_step), words, word);
             if position + 1 < count {
                 length = fill(position + 1);
             }
