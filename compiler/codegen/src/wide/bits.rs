@@ -1,5 +1,6 @@
-//! The numbers of set bits, from the words themselves: a list of them would be read by narrow loads, each of which costs as
-//! much as one and a half of the rows' wide ones.
+//! The numbers of set bits, from the words themselves: a list of them would be read by narrow loads between the wide ones of
+//! rows, which cost more than they do. A walk of 128 channels at a rate of 15 % makes 138 multiply-adds a cycle so, and 112 by
+//! lists (`cargo bench --bench masked_add`, 512 bits, Zen 5).
 
 /// Those of one word.
 pub(super) struct Bits(pub u64);

@@ -35,7 +35,7 @@ impl List {
     }
 }
 
-/// The numbers of a list, eight at a load: a narrow load between those of 512 bits costs as much as one and a half of them.
+/// The numbers of a list, eight at a load, so that narrow loads are few between those of 512 bits.
 struct Numbers<'a> {
     list: &'a List,
     word: u64,
