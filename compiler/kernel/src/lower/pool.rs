@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! max:       m = -inf; for ky, kx inside: m = max(m, x)         ; spikes: or of words
-//! max.grad:  zero dx; the first position that equals m gets dy
+//! max.grad:  zero dx; the first position that equals m gets dy   ; of spikes, found by words
 //! average:   sum / (kernel rows * kernel columns)
 //! ```
 
 use super::view::{Frame, Shape, Tile, View, each_tile};
 use super::{Draw, LowerError, Lowering};
-use crate::body::{Compare, Index, Mask, Row, Width, Word};
-use crate::build::{Builder, load_word};
+use crate::body::{Compare, Index, Mask, Reg, Row, Width, Word};
+use crate::build::{Builder, load_word, mask_of};
 use snnc_ir::{Inst, Pool, Value};
 use snnc_plan::Tasks;
 
@@ -129,6 +129,10 @@ pub fn max_grad(lowering: &mut Lowering<'_>, inst: Inst, pool: Pool) -> Result<(
         let frame = |p: &Index| Frame { t: t.clone(), b: b.clone(), p: p.clone(), tile: tile.clone() };
         zero(k, &dx, &frame, n);
         each_output(k, dy.shape, |k, oy, ox| {
+            if x.shape.bits {
+                let g = k.row("g", n, dy.row(&frame(&(&oy * dy.shape.width + &ox))));
+                return to_first_spike(k, pool, (x, &dx), (&oy, &ox), g, &frame);
+            }
             let best = maximum(k, pool, x, (&oy, &ox), &tile, &frame);
             let g = k.row("g", n, dy.row(&frame(&(&oy * dy.shape.width + &ox))));
             let none = Row::constant(0.0, n).compare(Compare::Gt, Row::constant(0.0, n));
@@ -145,6 +149,38 @@ pub fn max_grad(lowering: &mut Lowering<'_>, inst: Inst, pool: Pool) -> Result<(
     });
     lowering.push_kernel(&name, draw, tasks);
     Ok(())
+}
+
+/// The first position of a window that has a spike where any has one, gets `g`; found for all channels of a row by words.
+fn to_first_spike(
+    k: &mut Builder,
+    pool: Pool,
+    (x, dx): (&View, &View),
+    at: (&Index, &Index),
+    g: Reg,
+    frame: &dyn Fn(&Index) -> Frame,
+) {
+    let both = |a: Word, b: Word| (Box::new(a), Box::new(b));
+    let xor = |a: Word, b: Word| {
+        let (a, b) = both(a, b);
+        Word::Xor(a, b)
+    };
+    let any = k.word("any", Word::Const(0));
+    each_in_window(k, pool, x.shape, at, |k, p| {
+        let (a, b) = both(Word::Reg(any), x.word(&frame(&p)));
+        k.set_word(any, Word::Or(a, b));
+    });
+    let none = k.word("none", xor(Word::Reg(any), Word::Const(u64::MAX)));
+    let left = k.word("left", Word::Const(u64::MAX));
+    each_in_window(k, pool, x.shape, at, |k, p| {
+        let frame = frame(&p);
+        let (a, b) = both(Word::Reg(left), xor(x.word(&frame), Word::Reg(none)));
+        let hit = k.word("hit", Word::And(a, b));
+        k.set_word(left, xor(Word::Reg(left), Word::Reg(hit)));
+        let n = frame.tile.n;
+        let add = mask_of(Word::Reg(hit), n).select(Row::Reg(g), Row::constant(0.0, n));
+        dx.store_row(k, &frame, dx.row(&frame) + add);
+    });
 }
 
 fn zero(k: &mut Builder, dx: &View, frame: &dyn Fn(&Index) -> Frame, n: usize) {

@@ -4,7 +4,7 @@
 //! `ceil(C/64)` words of 64. A [`Frame`] says where a row is: timestep, sample, position, tile of channels.
 
 use super::LowerError;
-use crate::body::{Compare, Index, Mask, Row, Slot, Width};
+use crate::body::{Compare, Index, Mask, Row, Slot, Width, Word};
 use crate::build::{Builder, load, load_splat, load_word, mask_of, word_of};
 use snnc_ir::{AxisName, Elem, Type};
 
@@ -175,6 +175,11 @@ impl View {
             return mask_of(load_word(self.slot, self.at(frame), Width::Half), n);
         }
         load(self.slot, self.at(frame), n).compare(Compare::Gt, Row::constant(0.5, n))
+    }
+
+    /// The bits of a row of spikes, bit i for lane i; what stands above them is not theirs.
+    pub fn word(&self, frame: &Frame) -> Word {
+        load_word(self.slot, self.at(frame), Width::Half)
     }
 
     /// Stores numbers (to an f32 value).
