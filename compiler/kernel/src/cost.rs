@@ -26,7 +26,7 @@
 //! output channels and 2.2 to 2.8 spikes; with 256 input channels and more it is up to 21 % faster than is said. With 256
 //! bits they fit within 15 %, with 128 bits within 30 %.
 //!
-//! So the grouped form is the better one from 25 to 30 % on, whatever the vectors, and the dense form nowhere; with 32
+//! So the grouped form is the better one from 26 to 31 % on, whatever the vectors, and the dense form nowhere; with 32
 //! channels from 22 %, with 16 from 15 % on.
 
 use crate::body::{GROUP, MAX_LIST_WORDS, MAX_STEPS, MAX_WORDS};

@@ -107,9 +107,13 @@ fn counters_belong_to_their_loop() {
     assert_eq!(message_of(vec![again]), "`i` counts a loop around, and is set");
 }
 
+/// Pieces of a slot from the task's number on.
+fn run(slot: Slot, step: i64) -> Run {
+    Run { slot, at: Index::Task, step }
+}
+
 #[test]
 fn walks_read_and_write_what_they_should() {
-    let run = |slot, step| Run { slot, at: Index::Task, step };
     let walk = |bits: Slot, rows: Slot, sums: Slot| Walk {
         count: Index::Batch,
         words: 1,
@@ -144,6 +148,10 @@ fn walks_read_and_write_what_they_should() {
     assert_eq!(message(|k, [x, y, s, _]| taps(x, y, [3, 0], 4)(k, s)), "a walk over 3x0 taps");
     assert_eq!(message(|k, [x, y, s, _]| taps(x, y, [3, 3], -4)(k, s)), "taps backwards by -4");
     assert_eq!(message(|k, [_, y, s, _]| taps(y, y, [3, 3], 4)(k, s)), "`y` is read where it may be written");
+}
+
+#[test]
+fn tables_and_curves_read_and_write_what_they_should() {
     let groups = |rows: Slot, table: Slot| Groups {
         count: 4,
         rows: run(rows, 4),
@@ -194,7 +202,6 @@ fn walks_read_and_write_what_they_should() {
 
 #[test]
 fn patterns_read_and_write_what_they_should() {
-    let run = |slot, step| Run { slot, at: Index::Task, step };
     let lists = |from: Slot, to: Slot| PatternLists {
         count: Index::Batch,
         words: 1,

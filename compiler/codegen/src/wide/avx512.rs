@@ -1,8 +1,7 @@
 //! Walks with vectors of 512 bits: a row of 128 lanes is eight registers.
 //!
-//! A position's bits are first turned into a list of their numbers, by one `vpcompressb` a word, and the next
-//! position's while this one is summed: the list's bytes are then long in the cache, and the only branch that is not
-//! foreseen is the end of a list.
+//! The numbers of a position's bits are taken from its words, one after the other, while its sums stay in registers: loads of
+//! rows are what there is to wait for, and branches that are not foreseen cost nothing beside.
 
 use super::bits::{Bits, Words};
 use super::{

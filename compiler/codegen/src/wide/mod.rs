@@ -6,9 +6,9 @@
 //!
 //! The set is chosen once, when kernels are compiled, by what the processor says of itself. Each function gives the
 //! same bits as the loops that stand for it elsewhere (`snnc_kernel::expand`): lanes are independent, and a lane's
-//! additions keep their order. Measured on Zen 5, ResNet-19 with a stem of 128 at firing rates of 14 %
-//! (`examples/profile.rs`, `vectors=…`), processor time of one image in inference and of a training step: 25 and 139 ms
-//! with 512 bits, 51 and 286 with 256, 70 and 383 with 128.
+//! additions keep their order. Measured on Zen 5, ResNet-19 with a stem of 128 at firing rates of 15 %
+//! (`examples/profile.rs models/resnet19.snn 8 rate=0.15 stem=128 skip=checkpoint vectors=…`, 2026-11-25), processor time of one
+//! image in inference and of a training step: 19 and 86 ms with 512 bits, 32 and 159 with 256.
 
 use snnc_kernel::cost::Vector;
 

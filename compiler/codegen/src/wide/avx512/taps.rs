@@ -33,17 +33,7 @@ impl List {
             length
         }
     }
-}
 
-/// The numbers of a list, eight at a load, so that narrow loads are few between those of 512 bits.
-struct Numbers<'a> {
-    list: &'a List,
-    word: u64,
-    at: usize,
-    end: usize,
-}
-
-impl List {
     /// The first numbers, at most 256.
     #[inline]
     fn numbers(&self, length: usize) -> Numbers<'_> {
@@ -57,6 +47,14 @@ impl List {
         // SAFETY: 64 bytes follow the last of 256 numbers.
         unsafe { self.0.as_ptr().add(at).cast::<u64>().read_unaligned() }
     }
+}
+
+/// The numbers of a list, eight at a load, so that narrow loads are few between those of 512 bits.
+struct Numbers<'a> {
+    list: &'a List,
+    word: u64,
+    at: usize,
+    end: usize,
 }
 
 impl Iterator for Numbers<'_> {
