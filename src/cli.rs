@@ -53,8 +53,8 @@ pub enum Command {
     /// Compile a model to machine code, and show any stage on the way.
     ///
     /// JSON: name, seconds, passes[] of {mode, name, seconds, insts_before, insts_after}, kernels[] of {mode, name,
-    /// steps, scratch_bytes, code_bytes}, modes[] of {mode, seconds, arena_fixed_bytes, arena_bytes_per_sample},
-    /// emitted[] of {name, path or text}.
+    /// steps, scratch_bytes, code_bytes}, modes[] of {mode, seconds, arena_fixed_bytes, arena_bytes_per_sample,
+    /// arena_level_bytes_per_sample, arena_above_bytes}, emitted[] of {name, path or text}.
     Compile(CompileArgs),
     /// Train a model.
     ///

@@ -65,17 +65,18 @@ pub fn run(args: &CompileArgs, as_json: bool) -> Result<(), Failure> {
 /// Compiles, for a batch that fits into the memory that is given: in training as much lives on to the backward part as
 /// it allows.
 fn within(loaded: &Loaded, options: Options, args: &CompileArgs) -> Result<Compiled, Failure> {
+    let batch = args.batch.map_or(loaded.model.recipe.batch, |n| n as usize);
+    let options = Options { batch: Some(batch), ..options };
     let compiled = model::compile(loaded, &options)?;
     let Some(limit) = args.memory else { return Ok(compiled) };
-    let (batch, threads) =
-        (args.batch.map_or(loaded.model.recipe.batch, |n| n as usize), args.threads.count());
+    let threads = args.threads.count();
     let plan = &compiled.executable.plan;
     let needed = refuse_too_large(plan, batch, threads, limit)?;
     if options.mode == Mode::Infer {
         return Ok(compiled);
     }
-    let samples = plan.arena.per_sample as u64 * batch as u64;
-    let most = ((limit - (needed - samples)) / batch as u64) as usize;
+    let arena = plan.arena.bytes(batch).unwrap_or(0) as u64;
+    let most = (limit - (needed - arena)) as usize;
     let compiled = model::compile(loaded, &Options { memory: Memory::Within(most), ..options })?;
     refuse_too_large(&compiled.executable.plan, batch, threads, limit)?;
     Ok(compiled)
@@ -190,6 +191,8 @@ fn summary(network: &str, results: &[(Mode, Compiled)], stages: &[Stage], folder
             "seconds": compiled.seconds,
             "arena_fixed_bytes": arena.fixed,
             "arena_bytes_per_sample": arena.per_sample,
+            "arena_level_bytes_per_sample": arena.level,
+            "arena_above_bytes": arena.above,
         }));
     }
     let emitted: Vec<Value> = stages

@@ -136,7 +136,10 @@ fn code(
     data: &Dataset,
     activities: &Activities,
 ) -> Result<(Executable, Executable, Budget), Failure> {
+    let recipe = recipe(&snnc_compiler::recipe_of(&loaded.model.recipe), args);
+    let (batches, threads, data_bytes) = (batches(&recipe, args, data), args.threads.count(), data.bytes());
     let options = |mode, memory| Options {
+        batch: Some(if mode == Mode::Train { batches.0 } else { batches.1 }),
         activities: activities.clone(),
         forms: args.products.forms(),
         hands_gradients: model::hands_gradients(loaded),
@@ -146,15 +149,13 @@ fn code(
     let mut train = model::compile(loaded, &options(Mode::Train, Memory::Least))?.executable;
     args.products.check(&train.plan)?;
     let infer = model::compile(loaded, &options(Mode::Infer, Memory::Least))?.executable;
-    let recipe = recipe(&train.plan.recipe, args);
-    let (batches, threads, data_bytes) = (batches(&recipe, args, data), args.threads.count(), data.bytes());
     let budget = |train: &Plan| {
         let asked = Asked { plans: (train, &infer.plan), recipe: &recipe, batches, threads, data_bytes };
         Budget::refuse_too_large(&asked, args.memory)
     };
     let mut planned = budget(&train.plan)?;
     if let Some(limit) = args.memory {
-        let most = planned.per_sample(&train.plan, batches.0, limit);
+        let most = planned.arena(&train.plan, batches.0, limit);
         train = model::compile(loaded, &options(Mode::Train, Memory::Within(most)))?.executable;
         planned = budget(&train.plan)?;
     }

@@ -28,7 +28,17 @@ fn check_and_compile() {
     has(&compile, &["name", "seconds", "passes", "kernels", "modes", "emitted"]);
     has(&compile["passes"][0], &["mode", "name", "seconds", "insts_before", "insts_after"]);
     has(&compile["kernels"][0], &["mode", "name", "steps", "scratch_bytes", "code_bytes"]);
-    has(&compile["modes"][1], &["mode", "seconds", "arena_fixed_bytes", "arena_bytes_per_sample"]);
+    has(
+        &compile["modes"][1],
+        &[
+            "mode",
+            "seconds",
+            "arena_fixed_bytes",
+            "arena_bytes_per_sample",
+            "arena_level_bytes_per_sample",
+            "arena_above_bytes",
+        ],
+    );
     has(&compile["emitted"][0], &["name", "text"]);
 }
 

@@ -126,10 +126,11 @@ fn what_is_computed_again_does_not_change_a_bit() {
             Options { skip: vec!["checkpoint".into()], forms: forms.clone(), ..Options::new(Mode::Train) };
         let expected = bits_with(&graph, seed, 1, &plain);
         let taken = |memory| {
-            let options = Options { memory, forms: forms.clone(), ..Options::new(Mode::Train) };
+            let options =
+                Options { memory, forms: forms.clone(), batch: Some(3), ..Options::new(Mode::Train) };
             assert_eq!(bits_with(&graph, seed, 1, &options), expected, "seed {seed}: {memory:?}");
             let compiled = compile_graph(graph.clone(), Recipe::default(), &options).expect("it compiles");
-            (compiled.executable.plan.arena.per_sample, compiled.recomputed.len())
+            (compiled.executable.plan.arena.bytes(3).expect("bytes"), compiled.recomputed.len())
         };
         let (least, most) = (taken(Memory::Least), taken(Memory::Within(usize::MAX)));
         assert_eq!(most.1, 0, "seed {seed}");

@@ -94,7 +94,7 @@ impl Counts<'_> {
     fn bytes(&self, step: &Step) -> Work {
         let plan = self.timed.session.plan();
         let size = |id: BufferId| match plan.buffer(id) {
-            Buffer { place: Place::Fixed(_), bytes, .. } => *bytes as f64,
+            Buffer { place: Place::Fixed(_) | Place::Above(_), bytes, .. } => *bytes as f64,
             Buffer { place: Place::PerSample(_), bytes, .. } => *bytes as f64 * self.batch,
         };
         Work { limit: Limit::Bytes, count: step.touches().into_iter().map(size).sum() }

@@ -59,7 +59,7 @@ fn prepare(file: &str, state: &Path, mut arguments: Arguments) {
     let rate = arguments.take("rate").expect("rate=R");
     let qkv = arguments.take("qkv").unwrap_or(rate);
     let images = arguments.take("images").expect("images=N") as usize;
-    let mut session = session(file, &mut arguments, Mode::Train, CALIBRATION, None);
+    let (mut session, _) = session(file, &mut arguments, Mode::Train, CALIBRATION, None);
     initialise(&mut session, 0).expect("weights");
     rates::vary(&mut session);
     let shape = session.plan().inputs[0].shape.clone();
@@ -80,7 +80,7 @@ fn prepare(file: &str, state: &Path, mut arguments: Arguments) {
 /// Writes the weights of a training run, and the first images of the test part.
 fn trained(file: &str, state: &Path, (checkpoint, data): (&Path, &str), mut arguments: Arguments) {
     let images = arguments.take("images").expect("images=N") as usize;
-    let mut session = session(file, &mut arguments, Mode::Infer, 1, None);
+    let (mut session, _) = session(file, &mut arguments, Mode::Infer, 1, None);
     let metadata = load(checkpoint, &mut session).unwrap_or_else(|e| panic!("{e}"));
     let plan = session.plan();
     let (shape, augment) = (plan.inputs[0].shape.clone(), plan.recipe.augment.clone());

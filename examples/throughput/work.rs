@@ -66,14 +66,15 @@ impl Arguments {
     }
 }
 
-/// A model's file as a session, laid out for what its neurons were measured to do, or else for a firing rate.
+/// A model's file as a session, laid out for what its neurons were measured to do, or else for a firing rate; and the bytes
+/// resident when it was compiled and nothing more.
 pub fn session(
     file: &str,
     arguments: &mut Arguments,
     mode: Mode,
     batch: usize,
     measured: Option<Activities>,
-) -> Session {
+) -> (Session, u64) {
     let threads = arguments.take("threads").unwrap_or(0.0) as usize;
     let firing_rate = arguments.take("rate").map_or(FIRING_RATE, |rate| rate as f32);
     let activities = measured.unwrap_or_else(|| Activities::uniform(firing_rate));
@@ -82,9 +83,11 @@ pub fn session(
     let sources = SourceMap::load(file, &mut |name| std::fs::read_to_string(name).map_err(|e| e.to_string()));
     let model =
         analyze(&sources, file, &arguments.0).unwrap_or_else(|e| panic!("{}", render(&sources, &e, false)));
-    let options = Options { activities, memory, hands_gradients: true, ..Options::new(mode) };
+    let options =
+        Options { activities, memory, batch: Some(batch), hands_gradients: true, ..Options::new(mode) };
     let compiled = compile(&model, &sources, file, &options).expect("it compiles");
-    Session::new(compiled.executable, batch, threads).expect("memory")
+    let before = resident::now();
+    (Session::new(compiled.executable, batch, threads).expect("memory"), before)
 }
 
 /// A session with its optimiser.
@@ -94,7 +97,7 @@ pub struct Work {
     part: Part,
     batch: usize,
     compile_seconds: f64,
-    /// Bytes resident before the session was made.
+    /// Bytes resident before the session was made: what the process has in any case, as a peer has between steps.
     before: u64,
 }
 
@@ -106,8 +109,8 @@ impl Work {
             Part::Infer | Part::Train => measured(Path::new(state)).expect("a state"),
             Part::LifForward | Part::Lif => None,
         };
-        let (before, start) = (resident::now(), Instant::now());
-        let mut session = session(file, &mut arguments, part.mode(), batch, measured);
+        let start = Instant::now();
+        let (mut session, before) = session(file, &mut arguments, part.mode(), batch, measured);
         let compile_seconds = start.elapsed().as_secs_f64();
         match part {
             Part::Infer | Part::Train => {

@@ -1,7 +1,7 @@
 //! One block of aligned memory, and checked typed views of pieces of it.
 //!
 //! ```text
-//! | fixed: parameters, gradients, … | b0: offset0·B | b1: offset1·B | …        B samples of the current step
+//! | fixed: parameters, … | b0: offset0·B | b1: offset1·B | …        B samples of the current step
 //! ```
 //!
 //! Invariant: every view checks that its [`Span`] is aligned and inside the block, so a wrong plan is an error,
@@ -10,7 +10,7 @@
 #![allow(unsafe_code)]
 
 use crate::Error;
-use snnc_plan::{ALIGN, Place};
+use snnc_plan::{ALIGN, BufferId, Plan};
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
@@ -33,17 +33,11 @@ impl Span {
     }
 }
 
-/// Rounds up to the alignment of buffers; `None` on overflow.
-pub fn aligned(bytes: usize) -> Option<usize> {
-    bytes.checked_next_multiple_of(ALIGN)
-}
-
-/// Where a buffer of `bytes` (for one sample where it is per sample) lies when a step has `batch` samples.
-pub fn span(place: Place, bytes: usize, fixed: usize, batch: usize) -> Span {
-    match place {
-        Place::Fixed(offset) => Span { offset, bytes },
-        Place::PerSample(offset) => Span { offset: fixed + offset * batch, bytes: bytes * batch },
-    }
+/// Where a buffer lies when a step has `batch` samples.
+pub fn span(plan: &Plan, id: BufferId, batch: usize) -> Span {
+    let buffer = plan.buffer(id);
+    let (offset, bytes) = plan.arena.span(buffer.place, buffer.bytes, batch);
+    Span { offset, bytes }
 }
 
 /// The block. Its memory is zero at first.
@@ -147,14 +141,6 @@ impl Drop for Arena {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn places_scale_with_the_batch() {
-        assert_eq!(span(Place::Fixed(64), 128, 256, 3), Span { offset: 64, bytes: 128 });
-        assert_eq!(span(Place::PerSample(64), 128, 256, 3), Span { offset: 448, bytes: 384 });
-        assert_eq!(aligned(65), Some(128));
-        assert_eq!(aligned(usize::MAX), None);
-    }
 
     #[test]
     fn views_are_zero_checked_and_typed() -> Result<(), Error> {

@@ -1,8 +1,9 @@
 //! The threads of a session and the memory that each has for itself.
 
 use crate::Error;
-use crate::arena::{Arena, Span, aligned};
+use crate::arena::{Arena, Span};
 use rayon::{ThreadPool, ThreadPoolBuilder};
+use snnc_plan::ALIGN;
 use std::sync::{Mutex, MutexGuard};
 
 /// A pool whose threads own scratch memory.
@@ -23,7 +24,8 @@ pub fn threads_or_all(threads: usize) -> usize {
 impl Workers {
     /// `threads` threads with `bytes` of scratch memory each.
     pub fn new(threads: usize, bytes: usize) -> Result<Workers, Error> {
-        let bytes = aligned(bytes).ok_or_else(|| Error::Internal("scratch memory overflows".to_string()))?;
+        let bytes = bytes.checked_next_multiple_of(ALIGN);
+        let bytes = bytes.ok_or_else(|| Error::Internal("scratch memory overflows".to_string()))?;
         let pool = ThreadPoolBuilder::new().num_threads(threads).build();
         let pool = pool.map_err(|e| Error::User(format!("cannot start {threads} threads: {e}")))?;
         let scratch = (0..threads).map(|_| Arena::new(bytes).map(Mutex::new)).collect::<Result<_, _>>()?;

@@ -60,8 +60,11 @@ pub struct Options {
     pub forms: Forms,
     /// The vectors of products with spikes: all give the same bits.
     pub vectors: Vectors,
-    /// What training may take for the activations of a sample: what does not fit is computed again, to the same bits.
+    /// What training may take for parameters, gradients and the activations of a batch: what does not fit is computed again, to the same bits.
     pub memory: Memory,
+    /// The samples of a batch for which the memory is laid out; those of the recipe where it is not given. Right at any
+    /// number.
+    pub batch: Option<usize>,
 }
 
 impl Options {
@@ -78,6 +81,7 @@ impl Options {
             forms: Forms::default(),
             vectors: Vectors::default(),
             memory: Memory::default(),
+            batch: None,
         }
     }
 }
@@ -223,20 +227,22 @@ fn lower_within(
     options: &Options,
     shown: &mut emit::Shown<'_>,
 ) -> Result<Lowered, CompileError> {
+    let batch = options.batch.unwrap_or(recipe.batch).max(1);
     let least = lower_with(graph, recipe, options, BTreeSet::new(), shown)?;
     let sums = least.recomputed.clone();
+    let taken = |plan: &Plan| plan.arena.bytes(batch).unwrap_or(usize::MAX);
     let most = match options.memory {
-        Memory::Least => least.plan.arena.per_sample,
-        Memory::Within(bytes) => bytes.max(least.plan.arena.per_sample),
+        Memory::Least => taken(&least.plan),
+        Memory::Within(bytes) => bytes.max(taken(&least.plan)),
     };
     let mut aim = most;
     for attempt in 0..memory::ATTEMPTS {
-        let kept = memory::keep(&least.plan, &sums, aim);
+        let kept = memory::keep(&least.plan, &sums, aim, batch);
         if kept.is_empty() && attempt == 0 {
             return Ok(least);
         }
         let found = lower_with(graph, recipe, options, kept, shown)?;
-        let taken = found.plan.arena.per_sample;
+        let taken = taken(&found.plan);
         if taken <= most {
             return Ok(found);
         }
@@ -270,8 +276,8 @@ fn lower_with(
             PipelineError::Broken { .. } => internal(error.to_string()),
         })?;
     let (activities, forms) = (options.activities.clone(), options.forms.clone());
-    let Options { taps, hands_gradients, .. } = *options;
-    let settings = snnc_kernel::Settings { activities, forms, taps, hands_gradients };
+    let Options { taps, hands_gradients, batch, .. } = *options;
+    let settings = snnc_kernel::Settings { activities, forms, taps, hands_gradients, batch };
     let snnc_kernel::Lowered { plan, kernels, products } =
         snnc_kernel::lower(&graph, recipe.clone(), &settings).map_err(|error| internal(error.to_string()))?;
     snnc_kernel::check_forms(&settings.forms, &products).map_err(CompileError::Options)?;

@@ -13,7 +13,7 @@ use snnc_passes::checkpoint::Recomputed;
 use snnc_plan::{Place, Plan};
 use std::collections::BTreeSet;
 
-/// What training may take for the activations of a sample.
+/// What training may take for parameters, gradients and the activations of a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Memory {
     /// No more than it needs.
@@ -26,11 +26,18 @@ pub enum Memory {
 /// Attempts to find what fits: lifetimes do not tell what is lost between buffers of unequal sizes.
 pub const ATTEMPTS: usize = 4;
 
-/// Sums that need not be computed again, in a plan that computes all of `sums` again, where a sample may take `most` bytes.
-pub fn keep(plan: &Plan, sums: &[Recomputed], most: usize) -> BTreeSet<String> {
+/// Sums that need not be computed again, in a plan that computes all of `sums` again, where all may take `most` bytes
+/// with `batch` samples.
+pub fn keep(plan: &Plan, sums: &[Recomputed], most: usize, batch: usize) -> BTreeSet<String> {
     let mut used = vec![0; plan.steps().count()];
-    for buffer in plan.buffers.iter().filter(|buffer| matches!(buffer.place, Place::PerSample(_))) {
-        used[buffer.live.0..=buffer.live.1].iter_mut().for_each(|bytes| *bytes += buffer.bytes);
+    let most = most.saturating_sub(plan.arena.fixed) / batch;
+    for buffer in &plan.buffers {
+        let bytes = match buffer.place {
+            Place::Fixed(_) => continue,
+            Place::PerSample(_) => buffer.bytes,
+            Place::Above(_) => buffer.bytes.div_ceil(batch),
+        };
+        used[buffer.live.0..=buffer.live.1].iter_mut().for_each(|used| *used += bytes);
     }
     let mut order: Vec<&Recomputed> = sums.iter().collect();
     // A product of integers compares quotients exactly; equal ones in the order of the backward part.

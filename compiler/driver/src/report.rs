@@ -46,9 +46,12 @@ fn write_all(
     writeln!(out, "network {}: {} parameters, {} timesteps", plan.name, plan.parameters(), plan.timesteps)?;
     writeln!(
         out,
-        "memory: {:.2} MiB + {:.3} MiB per sample, {:.2} MiB scratch per thread",
+        "memory: {:.2} MiB + the larger of {:.3} MiB per sample, and {:.3} MiB per sample + {:.2} MiB; \
+         {:.2} MiB scratch per thread",
         mebibytes(plan.arena.fixed),
         mebibytes(plan.arena.per_sample),
+        mebibytes(plan.arena.level),
+        mebibytes(plan.arena.above),
         mebibytes(plan.scratch())
     )?;
     writeln!(

@@ -18,7 +18,7 @@ fn lowered(mut graph: Graph) -> (Plan, Vec<Kernel>) {
 /// A buffer's memory for a batch: zeros, or numbers that make neurons fire; labels of class 0.
 fn memory(buffer: &Buffer, batch: usize, filled: bool) -> Vec<u32> {
     let bytes = match buffer.place {
-        Place::Fixed(_) => buffer.bytes,
+        Place::Fixed(_) | Place::Above(_) => buffer.bytes,
         Place::PerSample(_) => buffer.bytes * batch,
     };
     let word = match (buffer.elem, filled) {

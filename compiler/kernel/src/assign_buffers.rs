@@ -1,14 +1,26 @@
 //! Places buffers in memory by lifetime: two that are never live together may share bytes.
 //!
-//! Greedy, largest first, each at the lowest free offset. A buffer lives from the first step that touches it
+//! ```text
+//! | fixed | samples: all that a batch has at the steps of the widest layers |
+//! | fixed | samples at other steps | above: weights laid out, gradients of weights |
+//! ```
+//!
+//! Greedy, each at the lowest free offset. A buffer lives from the first step that touches it
 //! to the last; results live to the end, parameters and inputs throughout. What `prepare` makes for later steps lives to
-//! the end in inference, where it is made once for many batches; in training it is made anew for each.
+//! the end in inference, where it is made once for many batches; in training it is made anew for each. What does not grow
+//! with the batch lies above the samples ([`Place::Above`]) at steps at which they leave room. How far up is tried, and so is
+//! which of the samples' buffers lie lowest: large ones, those of long lives, or those that are live when there are most.
 
 use crate::lower::Draft;
 use snnc_plan::{ALIGN, Arena, Buffer, BufferId, Place, Step};
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+/// First and last step.
+type Life = (usize, usize);
 
 /// Offset, size and life of a buffer that has its place.
-type Placed = (usize, usize, (usize, usize));
+type Placed = (usize, usize, Life);
 
 /// Buffers whose life is not that between their first and last step.
 #[derive(Debug)]
@@ -21,37 +33,115 @@ pub(crate) struct Special {
     pub keeps_prepared: bool,
 }
 
-/// Gives every draft its place.
-pub(crate) fn assign(drafts: &[Draft], steps: &[Vec<Step>; 3], special: &Special) -> (Vec<Buffer>, Arena) {
-    let live = lifetimes(drafts.len(), steps, special);
-    let mut order: Vec<usize> = (0..drafts.len()).collect();
-    order.sort_by_key(|&i| (std::cmp::Reverse(drafts[i].bytes), i));
-    let mut placed: [Vec<Placed>; 2] = [Vec::new(), Vec::new()];
-    let mut offsets = vec![0; drafts.len()];
-    for i in order {
-        let bytes = drafts[i].bytes.next_multiple_of(ALIGN);
-        let kind = &mut placed[usize::from(drafts[i].batched)];
-        let offset = lowest_free(kind, bytes, live[i]);
-        offsets[i] = offset;
-        let at = kind.partition_point(|&(start, ..)| start < offset);
-        kind.insert(at, (offset, bytes, live[i]));
-    }
-    let end = |list: &[Placed]| list.iter().map(|(o, b, _)| o + b).max().unwrap_or(0);
-    let arena = Arena { fixed: end(&placed[0]), per_sample: end(&placed[1]) };
-    let buffer = |i: usize| Buffer {
-        name: drafts[i].name.clone(),
-        elem: drafts[i].elem,
-        bytes: drafts[i].bytes.next_multiple_of(ALIGN),
-        place: if drafts[i].batched { Place::PerSample(offsets[i]) } else { Place::Fixed(offsets[i]) },
-        live: live[i],
+/// Gives every draft its place: of those tried, the places with which `batch` samples take least.
+pub(crate) fn assign(
+    drafts: &[Draft],
+    steps: &[Vec<Step>; 3],
+    special: &Special,
+    batch: usize,
+) -> (Vec<Buffer>, Arena) {
+    let mut layout = Layout {
+        bytes: drafts.iter().map(|draft| draft.bytes.next_multiple_of(ALIGN)).collect(),
+        live: lifetimes(drafts.len(), steps, special),
+        places: vec![Place::Fixed(0); drafts.len()],
+        arena: Arena::default(),
     };
-    ((0..drafts.len()).map(buffer).collect(), arena)
+    let (samples, fixed): (Vec<usize>, Vec<usize>) = (0..drafts.len()).partition(|&i| drafts[i].batched);
+    let large = |i: usize| (Reverse(layout.bytes[i]), i);
+    let long = |i: usize| (Reverse(layout.live[i].1 - layout.live[i].0), large(i));
+    let peak = layout.peak(&samples, steps.iter().map(Vec::len).sum());
+    let at_peak = |i: usize| (layout.live[i].0..=layout.live[i].1).contains(&peak);
+    let peak_first = |i: usize| if at_peak(i) { (false, long(i)) } else { (true, (Reverse(0), large(i))) };
+    let orders = [sorted(&samples, large), sorted(&samples, long), sorted(&samples, peak_first)];
+    let fixed = sorted(&fixed, large);
+    let tried = orders.iter().flat_map(|samples| layout.levels(samples, &fixed));
+    let best = tried.min_by_key(|tried| (tried.arena.bytes(batch).unwrap_or(usize::MAX), tried.arena.level));
+    if let Some(best) = best {
+        layout = best;
+    }
+    let buffer = |(i, draft): (usize, &Draft)| Buffer {
+        name: draft.name.clone(),
+        elem: draft.elem,
+        bytes: layout.bytes[i],
+        place: layout.places[i],
+        live: layout.live[i],
+    };
+    (drafts.iter().enumerate().map(buffer).collect(), layout.arena)
 }
 
-fn lifetimes(count: usize, steps: &[Vec<Step>; 3], special: &Special) -> Vec<(usize, usize)> {
+fn sorted<K: Ord>(drafts: &[usize], key: impl Fn(usize) -> K) -> Vec<usize> {
+    let mut order = drafts.to_vec();
+    order.sort_by_key(|&i| key(i));
+    order
+}
+
+/// What is placed, and where.
+#[derive(Clone)]
+struct Layout {
+    bytes: Vec<usize>,
+    live: Vec<Life>,
+    places: Vec<Place>,
+    arena: Arena,
+}
+
+impl Layout {
+    /// With the samples' buffers in an order: what nothing lies above, and what has each level that they leave room at.
+    fn levels(&self, samples: &[usize], fixed: &[usize]) -> Vec<Layout> {
+        let mut below = self.clone();
+        below.arena.per_sample = below.pack(samples, Place::PerSample);
+        let level_of: Vec<usize> = fixed.iter().map(|&i| below.top_at(samples, self.live[i])).collect();
+        let levels: BTreeSet<usize> = level_of.iter().copied().collect();
+        let with = |level: Option<usize>| {
+            let mut layout = below.clone();
+            let is_above = |at: &usize| level.is_some_and(|level| level_of[*at] <= level);
+            let (above, rest): (Vec<usize>, Vec<usize>) = (0..fixed.len()).partition(is_above);
+            let of = |places: Vec<usize>| places.into_iter().map(|at| fixed[at]).collect::<Vec<_>>();
+            layout.arena.level = level.unwrap_or(0);
+            layout.arena.above = layout.pack(&of(above), Place::Above);
+            layout.arena.fixed = layout.pack(&of(rest), Place::Fixed);
+            layout
+        };
+        let room = levels.into_iter().filter(|&level| level < below.arena.per_sample).map(Some);
+        std::iter::once(None).chain(room).map(with).collect()
+    }
+
+    /// The step at which buffers have most bytes.
+    fn peak(&self, order: &[usize], steps: usize) -> usize {
+        let mut used = vec![0; steps];
+        for &i in order {
+            used[self.live[i].0..=self.live[i].1].iter_mut().for_each(|bytes| *bytes += self.bytes[i]);
+        }
+        (0..steps).max_by_key(|&step| used[step]).unwrap_or(0)
+    }
+
+    /// Where the samples' buffers end that live at steps of a life.
+    fn top_at(&self, samples: &[usize], life: Life) -> usize {
+        let together = samples.iter().filter(|&&i| self.live[i].0 <= life.1 && life.0 <= self.live[i].1);
+        let end = |&i: &usize| match self.places[i] {
+            Place::PerSample(offset) => offset + self.bytes[i],
+            Place::Fixed(_) | Place::Above(_) => 0,
+        };
+        together.map(end).max().unwrap_or(0)
+    }
+
+    /// Places buffers in their order; where the last of them ends.
+    fn pack(&mut self, order: &[usize], place: fn(usize) -> Place) -> usize {
+        let mut placed: Vec<Placed> = Vec::with_capacity(order.len());
+        for &i in order {
+            let (bytes, live) = (self.bytes[i], self.live[i]);
+            let offset = lowest_free(&placed, bytes, live);
+            self.places[i] = place(offset);
+            let at = placed.partition_point(|&(start, ..)| start < offset);
+            placed.insert(at, (offset, bytes, live));
+        }
+        placed.iter().map(|(offset, bytes, _)| offset + bytes).max().unwrap_or(0)
+    }
+}
+
+fn lifetimes(count: usize, steps: &[Vec<Step>; 3], special: &Special) -> Vec<Life> {
     let total = steps.iter().map(Vec::len).sum::<usize>();
     let end = total.saturating_sub(1);
-    let mut live: Vec<Option<(usize, usize)>> = vec![None; count];
+    let mut live: Vec<Option<Life>> = vec![None; count];
     for (at, step) in steps.iter().flatten().enumerate() {
         for id in step.touches() {
             let (from, _) = live[id.index()].unwrap_or((at, at));
@@ -72,7 +162,7 @@ fn lifetimes(count: usize, steps: &[Vec<Step>; 3], special: &Special) -> Vec<(us
 
 /// The lowest offset at which `bytes` fit between those placed that are live at the same time; `placed` is
 /// sorted by offset.
-fn lowest_free(placed: &[Placed], bytes: usize, live: (usize, usize)) -> usize {
+fn lowest_free(placed: &[Placed], bytes: usize, live: Life) -> usize {
     let mut offset = 0;
     for &(start, size, other) in placed {
         let together = live.0 <= other.1 && other.0 <= live.1;
@@ -85,4 +175,41 @@ fn lowest_free(placed: &[Placed], bytes: usize, live: (usize, usize)) -> usize {
         offset = offset.max(start + size);
     }
     offset
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use snnc_plan::ElemKind;
+
+    fn draft(name: &str, bytes: usize, batched: bool) -> Draft {
+        Draft { name: name.to_string(), elem: ElemKind::F32, bytes, batched }
+    }
+
+    /// A count touches one buffer.
+    fn touch(buffer: u32) -> Step {
+        Step::Count { probe: 0, buffer: BufferId(buffer) }
+    }
+
+    /// Samples keep a little over all steps and much at the first ones; two weights are laid out at later steps.
+    #[test]
+    fn what_does_not_grow_with_the_batch_lies_above_where_samples_leave_room() {
+        let drafts = [
+            draft("parameter", 128, false),
+            draft("kept", 64, true),
+            draft("wide", 1024, true),
+            draft("laid", 640, false),
+            draft("laid too", 512, false),
+        ];
+        let steps = [vec![], [1, 2, 2, 3, 4, 1].map(touch).to_vec(), vec![]];
+        let special = Special { given: vec![BufferId(0)], results: vec![], keeps_prepared: false };
+        let (buffers, arena) = assign(&drafts, &steps, &special, 2);
+        assert_eq!(arena, Arena { fixed: 128, per_sample: 1088, level: 64, above: 640 });
+        let places: Vec<Place> = buffers.iter().map(|buffer| buffer.place).collect();
+        let samples = [Place::PerSample(0), Place::PerSample(64)];
+        let expected = [Place::Fixed(0), samples[0], samples[1], Place::Above(0), Place::Above(0)];
+        assert_eq!(places, expected);
+        // Already one sample leaves room at the later steps.
+        assert_eq!([1, 2].map(|batch| arena.bytes(batch)), [Some(128 + 1088), Some(128 + 2 * 1088)]);
+    }
 }

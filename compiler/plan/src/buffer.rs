@@ -40,6 +40,10 @@ pub enum Place {
     Fixed(usize),
     /// At `offset · B` bytes of the batch part, where B is the number of samples of the step.
     PerSample(usize),
+    /// At `level · B + offset` bytes of the batch part, a size that is independent of the batch: above what samples have
+    /// there while it lives ([`Arena::level`] bytes of each). What a layer needs for a few steps fits so into memory that
+    /// other layers need at other steps.
+    Above(usize),
 }
 
 /// A buffer.
@@ -58,17 +62,57 @@ pub struct Buffer {
 }
 
 /// Bytes of memory that a plan needs.
+///
+/// ```text
+/// | fixed | per_sample · B             |     at the steps at which samples need most
+/// | fixed | level · B | above |             at steps at which they need less
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Arena {
     /// Independent of the batch.
     pub fixed: usize,
     /// For each sample of a batch.
     pub per_sample: usize,
+    /// For each sample, at the steps at which buffers of [`Place::Above`] live: no more than `per_sample`.
+    pub level: usize,
+    /// Those buffers.
+    pub above: usize,
 }
 
 impl Arena {
     /// Bytes for a batch of `batch` samples, `None` on overflow.
     pub fn bytes(&self, batch: usize) -> Option<usize> {
-        self.per_sample.checked_mul(batch)?.checked_add(self.fixed)
+        self.batch_bytes(batch)?.checked_add(self.fixed)
+    }
+
+    /// Bytes of the part that a batch of `batch` samples makes larger, `None` on overflow.
+    pub fn batch_bytes(&self, batch: usize) -> Option<usize> {
+        let above = self.level.checked_mul(batch)?.checked_add(self.above)?;
+        Some(self.per_sample.checked_mul(batch)?.max(above))
+    }
+
+    /// First byte, and bytes, of a buffer of `bytes` at `place`, for a batch that [`bytes`](Arena::bytes) has counted.
+    pub fn span(&self, place: Place, bytes: usize, batch: usize) -> (usize, usize) {
+        match place {
+            Place::Fixed(offset) => (offset, bytes),
+            Place::PerSample(offset) => (self.fixed + offset * batch, bytes * batch),
+            Place::Above(offset) => (self.fixed + self.level * batch + offset, bytes),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_scale_with_the_batch() {
+        let arena = Arena { fixed: 256, per_sample: 640, level: 128, above: 1024 };
+        assert_eq!(arena.span(Place::Fixed(64), 128, 3), (64, 128));
+        assert_eq!(arena.span(Place::PerSample(64), 128, 3), (448, 384));
+        assert_eq!(arena.span(Place::Above(64), 128, 3), (704, 128));
+        assert_eq!([1, 2, 3].map(|batch| arena.batch_bytes(batch)), [Some(1152), Some(1280), Some(1920)]);
+        assert_eq!(arena.bytes(3), Some(2176));
+        assert_eq!(arena.bytes(usize::MAX / 2), None);
     }
 }

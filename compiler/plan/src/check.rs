@@ -4,7 +4,7 @@
 //! 1. every reference (buffer, kernel, probe) exists;
 //! 2. every buffer is aligned and inside the arena;
 //! 3. a step touches a buffer only while it is live;
-//! 4. two buffers that are live at the same step do not overlap.
+//! 4. two buffers that are live at the same step do not overlap, with any batch.
 
 use crate::buffer::{ALIGN, Place};
 use crate::{Plan, Step};
@@ -33,7 +33,8 @@ impl Plan {
         self.check_references()?;
         self.check_bounds()?;
         self.check_lifetimes()?;
-        self.check_overlap()
+        self.check_overlap()?;
+        self.check_above()
     }
 
     fn check_references(&self) -> Result<(), PlanError> {
@@ -71,8 +72,13 @@ impl Plan {
             let (offset, size) = match buffer.place {
                 Place::Fixed(offset) => (offset, self.arena.fixed),
                 Place::PerSample(offset) => (offset, self.arena.per_sample),
+                Place::Above(offset) => (offset, self.arena.above),
             };
-            if offset % ALIGN != 0 || buffer.bytes % ALIGN != 0 || offset + buffer.bytes > size {
+            if size % ALIGN != 0
+                || offset % ALIGN != 0
+                || buffer.bytes % ALIGN != 0
+                || offset + buffer.bytes > size
+            {
                 return Err(PlanError(format!("`{}` lies outside its arena or is not aligned", buffer.name)));
             }
         }
@@ -95,11 +101,29 @@ impl Plan {
         Ok(())
     }
 
+    /// Samples stay below the level while something lives above it.
+    fn check_above(&self) -> Result<(), PlanError> {
+        let mut above = vec![false; self.steps().count()];
+        for buffer in self.buffers.iter().filter(|b| b.bytes > 0 && matches!(b.place, Place::Above(_))) {
+            above.get_mut(buffer.live.0..=buffer.live.1).into_iter().flatten().for_each(|step| *step = true);
+        }
+        for buffer in self.buffers.iter().filter(|b| b.bytes > 0) {
+            let Place::PerSample(offset) = buffer.place else { continue };
+            let meets =
+                above.iter().take(buffer.live.1.saturating_add(1)).skip(buffer.live.0).any(|&step| step);
+            if meets && offset + buffer.bytes > self.arena.level {
+                return Err(PlanError(format!("`{}` reaches above the level of its steps", buffer.name)));
+            }
+        }
+        Ok(())
+    }
+
     fn check_overlap(&self) -> Result<(), PlanError> {
         let mut all: Vec<_> = self.buffers.iter().filter(|b| b.bytes > 0).collect();
         let key = |place: Place| match place {
             Place::Fixed(offset) => (0, offset),
             Place::PerSample(offset) => (1, offset),
+            Place::Above(offset) => (2, offset),
         };
         all.sort_by_key(|b| key(b.place));
         for (i, a) in all.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! The plan: what the compiler hands to the runtime. Plain data: buffers, steps, parameters, machine code.
 //!
 //! ```text
-//! plan @digits mode=train arena fixed=184320 per_sample=90112
+//! plan @digits mode=train arena fixed=184320 per_sample=90112 level=8192 above=36864
 //!   prepare                       ; after a change of the parameters
 //!     kernel 0 (stem.conv.weight -> stem.conv.weight.r) tasks 1
 //!   forward

@@ -1,6 +1,6 @@
 //! The text of a plan, for `--emit plan`: every buffer with its place, every step with its arguments.
 
-use crate::{BufferId, Place, Plan, PlanMode, Step};
+use crate::{Arena, BufferId, Place, Plan, PlanMode, Step};
 use std::fmt;
 
 impl fmt::Display for Plan {
@@ -9,18 +9,19 @@ impl fmt::Display for Plan {
             PlanMode::Infer => "infer",
             PlanMode::Train => "train",
         };
+        let Arena { fixed, per_sample, level, above } = self.arena;
         writeln!(
             f,
-            "plan @{} mode={mode} arena fixed={} per_sample={} scratch={} {{",
+            "plan @{} mode={mode} arena fixed={fixed} per_sample={per_sample} level={level} above={above} \
+             scratch={} {{",
             self.name,
-            self.arena.fixed,
-            self.arena.per_sample,
             self.scratch()
         )?;
         for (i, buffer) in self.buffers.iter().enumerate() {
             let place = match buffer.place {
                 Place::Fixed(offset) => format!("fixed+{offset}"),
                 Place::PerSample(offset) => format!("sample+{offset}"),
+                Place::Above(offset) => format!("above+{offset}"),
             };
             let (from, to) = buffer.live;
             writeln!(f, "  b{i} : {} bytes at {place} live {from}..={to} ; {}", buffer.bytes, buffer.name)?;

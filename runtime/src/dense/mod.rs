@@ -20,8 +20,6 @@ pub struct Context<'a> {
     pub plan: &'a Plan,
     /// Where they live.
     pub arena: &'a mut Arena,
-    /// Bytes of the arena's fixed part, aligned.
-    pub fixed: usize,
     /// Memory that a product may use for itself: [`shared_floats`].
     pub shared: &'a mut Vec<f32>,
     /// Who computes, with [`scratch_floats`] for each.
@@ -33,8 +31,7 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// Where a buffer lies now.
     pub fn span(&self, id: BufferId) -> Span {
-        let buffer = self.plan.buffer(id);
-        span(buffer.place, buffer.bytes, self.fixed, self.batch)
+        span(self.plan, id, self.batch)
     }
 }
 

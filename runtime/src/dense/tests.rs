@@ -22,16 +22,9 @@ fn run_product(
     builder.plan.forward.push(Step::Dense { name: "dense".to_string(), op: op.clone() });
     let exe = builder.finish();
     let workers = Workers::new(threads, scratch_floats(&op) * 4)?;
-    let fixed = exe.plan.arena.fixed;
-    let (mut arena, mut shared) = (Arena::new(fixed)?, vec![0.0; shared_floats(&op, BATCH)]);
-    let mut context = Context {
-        plan: &exe.plan,
-        arena: &mut arena,
-        fixed,
-        shared: &mut shared,
-        workers: &workers,
-        batch: BATCH,
-    };
+    let (mut arena, mut shared) = (Arena::new(exe.plan.arena.fixed)?, vec![0.0; shared_floats(&op, BATCH)]);
+    let mut context =
+        Context { plan: &exe.plan, arena: &mut arena, shared: &mut shared, workers: &workers, batch: BATCH };
     for (id, values) in ids.iter().zip(operands) {
         let span = context.span(*id);
         context.arena.f32_mut(span)?[..values.len()].copy_from_slice(values);

@@ -195,7 +195,6 @@ impl Session {
             let mut context = Context {
                 plan: &exe.plan,
                 arena: &mut self.arena,
-                fixed: self.fixed,
                 shared: &mut self.shared,
                 workers: &self.workers,
                 batch: self.batch,
@@ -220,8 +219,7 @@ fn not_finite(step: &Step, context: &Context<'_>) -> Result<Vec<(BufferId, usize
     ids.dedup();
     let mut found = Vec::new();
     for id in ids {
-        let buffer = context.plan.buffer(id);
-        let values = context.arena.f32(span(buffer.place, buffer.bytes, context.fixed, context.batch))?;
+        let values = context.arena.f32(span(context.plan, id, context.batch))?;
         found.extend(values.iter().enumerate().filter(|(_, v)| !v.is_finite()).map(|(at, _)| (id, at)));
     }
     Ok(found)

@@ -31,7 +31,6 @@ pub struct Session {
     workers: Workers,
     shared: Vec<f32>,
     sample: Vec<f32>,
-    fixed: usize,
     batch: usize,
     max_batch: usize,
     prepared: bool,
@@ -64,7 +63,6 @@ impl Session {
             workers: Workers::new(threads, needs.scratch)?,
             shared: vec![0.0; needs.shared],
             sample: vec![0.0; longest],
-            fixed: needs.fixed,
             batch: max_batch,
             max_batch,
             prepared: false,
@@ -118,8 +116,7 @@ impl Session {
     }
 
     fn span(&self, id: BufferId) -> Span {
-        let buffer = self.exe.plan.buffer(id);
-        span(buffer.place, buffer.bytes, self.fixed, self.batch)
+        span(&self.exe.plan, id, self.batch)
     }
 
     /// The first `len` values of a buffer.
@@ -194,8 +191,8 @@ impl Session {
             return Err(Error::Internal("gradients are handed over, not kept".to_string()));
         }
         self.prepared = false;
-        let (plan, arena, fixed, batch) = (&self.exe.plan, &mut self.arena, self.fixed, self.batch);
-        let at = |id: BufferId| span(plan.buffer(id).place, plan.buffer(id).bytes, fixed, batch);
+        let (plan, arena, batch) = (&self.exe.plan, &mut self.arena, self.batch);
+        let at = |id: BufferId| span(plan, id, batch);
         self.workers.install(|| {
             for (index, spec) in plan.params.iter().enumerate().filter(|(_, spec)| spec.role.is_trained()) {
                 let Some(grad) = spec.grad else { continue };
@@ -213,10 +210,7 @@ impl Session {
     pub fn apply_updates(&mut self) -> Result<(), Error> {
         for spec in &self.exe.plan.params {
             let Some(update) = spec.update else { continue };
-            let at = |id: BufferId| {
-                let buffer = self.exe.plan.buffer(id);
-                span(buffer.place, buffer.bytes, self.fixed, self.batch)
-            };
+            let at = |id: BufferId| span(&self.exe.plan, id, self.batch);
             let (values, [update]) = self.arena.write_and_read(at(spec.buffer), [at(update)])?;
             values[..spec.len()].copy_from_slice(&update[..spec.len()]);
             self.prepared = false;
@@ -260,8 +254,7 @@ impl Session {
         self.batch = count;
         let input = &self.exe.plan.inputs[0];
         let (len, part) = (input.sample_len(), input.buffer_len() / input.steps().max(1));
-        let buffer = self.exe.plan.buffer(input.buffer);
-        let to = self.arena.f32_mut(span(buffer.place, buffer.bytes, self.fixed, count))?;
+        let to = self.arena.f32_mut(span(&self.exe.plan, input.buffer, count))?;
         let values = &mut self.sample[..len];
         for (slot, &sample) in samples.iter().enumerate() {
             fill(sample, values)?;
@@ -443,7 +436,6 @@ impl Session {
         let mut context = Context {
             plan,
             arena: &mut self.arena,
-            fixed: self.fixed,
             shared: &mut self.shared,
             workers: &self.workers,
             batch: self.batch,

@@ -1,13 +1,10 @@
 //! What a session needs before it can run: memory, and a plan whose buffers hold what they are said to hold.
 
-use crate::arena::aligned;
 use crate::{Error, dense, memory};
 use snnc_plan::{BufferId, Executable, Plan, Step};
 
 /// Bytes of a session: the arena, and what dense products and threads need beside it.
 pub struct Needs {
-    /// The arena's fixed part, aligned.
-    pub fixed: usize,
     /// The arena.
     pub arena: usize,
     /// Floats that a dense product has for itself.
@@ -21,13 +18,7 @@ pub struct Needs {
 /// What a session of a plan takes.
 pub fn needs(plan: &Plan, max_batch: usize, threads: usize) -> Result<Needs, Error> {
     let overflow = || Error::Internal("the memory of the plan overflows".to_string());
-    let fixed = aligned(plan.arena.fixed).ok_or_else(overflow)?;
-    let arena = plan
-        .arena
-        .per_sample
-        .checked_mul(max_batch)
-        .and_then(|b| b.checked_add(fixed))
-        .ok_or_else(overflow)?;
+    let arena = plan.arena.bytes(max_batch).ok_or_else(overflow)?;
     let products = || {
         plan.steps().filter_map(|step| match step {
             Step::Dense { op, .. } => Some(op),
@@ -38,7 +29,7 @@ pub fn needs(plan: &Plan, max_batch: usize, threads: usize) -> Result<Needs, Err
     let columns = products().map(|op| dense::scratch_floats(op) * 4).max().unwrap_or(0);
     let scratch = plan.scratch().max(columns);
     let beside = shared as u64 * 4 + threads as u64 * scratch as u64;
-    Ok(Needs { fixed, arena, shared, scratch, total: arena as u64 + beside })
+    Ok(Needs { arena, shared, scratch, total: arena as u64 + beside })
 }
 
 /// An error where the machine has less memory, with the batch that would fit.

@@ -104,11 +104,10 @@ impl Budget {
         Err(Error::Memory { needed: budget.total(), available, help })
     }
 
-    /// Bytes that a sample of the training session's arena may take where all may take `limit`.
-    pub fn per_sample(&self, plan: &Plan, batch: usize, limit: u64) -> usize {
-        let samples = plan.arena.per_sample as u64 * batch as u64;
-        let others = self.total() - samples;
-        (limit.saturating_sub(others) / batch.max(1) as u64) as usize
+    /// Bytes that the training session's arena may take for a batch where all may take `limit`.
+    pub fn arena(&self, plan: &Plan, batch: usize, limit: u64) -> usize {
+        let others = self.total().saturating_sub(plan.arena.bytes(batch).unwrap_or(0) as u64);
+        limit.saturating_sub(others) as usize
     }
 }
 

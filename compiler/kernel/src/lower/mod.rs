@@ -83,6 +83,8 @@ pub struct Settings {
     /// Whether gradients are handed over within the backward pass ([`Step::Update`]) and not kept, and weights are laid out
     /// just before they are read: the memory of both is then that of a layer, not of all.
     pub hands_gradients: bool,
+    /// The samples for which buffers are placed; those of the recipe where it is not given. Right at any number.
+    pub batch: Option<usize>,
 }
 
 /// A lowered graph.
@@ -122,7 +124,8 @@ pub fn lower(graph: &Graph, recipe: Recipe, settings: &Settings) -> Result<Lower
     }
     lowering.make_results()?;
     let taps = if settings.taps { taps::taps(&lowering)? } else { Vec::new() };
-    lowering.finish(recipe, taps)
+    let batch = settings.batch.unwrap_or(recipe.batch);
+    lowering.finish(recipe, taps, batch)
 }
 
 /// The state of lowering a graph.
@@ -341,7 +344,7 @@ impl<'g> Lowering<'g> {
         }
     }
 
-    fn finish(mut self, recipe: Recipe, taps: Vec<Tap>) -> Result<Lowered, LowerError> {
+    fn finish(mut self, recipe: Recipe, taps: Vec<Tap>, batch: usize) -> Result<Lowered, LowerError> {
         let graph = self.graph;
         let (logits, loss) = match (graph.mode, graph.outputs.as_slice()) {
             (Mode::Infer, &[logits]) => (logits, None),
@@ -365,7 +368,7 @@ impl<'g> Lowering<'g> {
             keeps_prepared: graph.mode == Mode::Infer,
         };
         let drafts = std::mem::take(&mut self.drafts);
-        let (buffers, arena) = assign(&drafts, &self.steps, &special);
+        let (buffers, arena) = assign(&drafts, &self.steps, &special, batch);
         let kernels_info = self
             .kernels
             .iter()
