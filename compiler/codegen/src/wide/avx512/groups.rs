@@ -153,7 +153,15 @@ unsafe fn together<const N: usize, const WHOLE: bool, const P: usize>(
         if rest > 0 {
             let word = groups / EACH;
             let words = bits.map(|bits| *bits.add(word));
-            for group in 0..rest {
+            // Half a word is what 32 channels are.
+            let mut first = 0;
+            if rest >= EACH / 2 {
+                for group in 0..EACH / 2 {
+                    add(&words, word, group);
+                }
+                first = EACH / 2;
+            }
+            for group in first..rest {
                 add(&words, word, group);
             }
         }
