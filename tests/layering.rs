@@ -159,6 +159,7 @@ const UNSAFE: &[&str] = &[
     "compiler/codegen/src/wide/avx512/groups.rs",
     "compiler/codegen/src/wide/avx512/patterns.rs",
     "compiler/codegen/src/wide/avx512/taps.rs",
+    "compiler/codegen/src/wide/avx512/window.rs",
     "compiler/codegen/src/wide/bits.rs",
     "compiler/codegen/src/wide/curves.rs",
     "compiler/codegen/src/wide/mod.rs",

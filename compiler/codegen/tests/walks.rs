@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use snnc_codegen::{Vectors, run_as};
 use snnc_kernel::body::{
     Curve, ENTRIES, GROUP, Groups, Index, Kernel, Lookup, MAX_LANES, MAX_WORDS, Map, PARTS, Run, SlotElem,
-    TapWalk, Walk, entry,
+    TapWalk, Walk, WindowWalk, entry,
 };
 use snnc_kernel::build::Builder;
 
@@ -191,6 +191,104 @@ proptest! {
         let walk = Taps { count, words, lanes, taps, gap };
         for vectors in ALL {
             same(&walk.kernel(), &walk.buffers(seed, rate), vectors);
+        }
+    }
+}
+
+/// Sizes of a walk over windows: positions, words of each, lanes, taps, what lies between one piece and the next, and whether
+/// only the lower halves of words have bits, as with 32 channels.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    count: usize,
+    words: usize,
+    lanes: usize,
+    taps: [usize; 2],
+    gap: usize,
+    half: bool,
+}
+
+impl Window {
+    /// Elements from the words of one line of positions to the next, and from the rows of one line of taps to the next.
+    fn lines(&self) -> (usize, usize) {
+        let [_, columns] = self.taps;
+        (2 * self.words * (self.count + columns + self.gap % 3), self.tap() * columns + 2 * (self.gap % 2))
+    }
+
+    /// Elements of the rows of a tap.
+    fn tap(&self) -> usize {
+        64 * self.words * (self.lanes + self.gap)
+    }
+
+    /// Two tasks, of which the second has a line of taps less; positions lie side by side.
+    fn kernel(&self) -> Kernel {
+        let mut k = Builder::new("window");
+        let (x, w) = (k.read("x", SlotElem::Bits), k.read("w", SlotElem::F32));
+        let sums = k.write("sums", SlotElem::F32);
+        let (line, rows) = self.lines();
+        let (word, each) = (2 * self.words as i64, self.lanes + self.gap % 4);
+        k.add_window(WindowWalk {
+            walk: Walk {
+                count: self.count.into(),
+                words: self.words,
+                bits: Run { slot: x, at: Index::Task * 2, step: word },
+                rows: Run { slot: w, at: 0.into(), step: (self.lanes + self.gap) as i64 },
+                lanes: self.lanes,
+                sums: Run { slot: sums, at: Index::Task * (each * self.count), step: each as i64 },
+            },
+            taps: [Index::from(self.taps[0]) - Index::Task, self.taps[1].into()],
+            bits: [line as i64, word],
+            rows: [rows as i64, self.tap() as i64],
+        });
+        k.finish()
+    }
+
+    fn buffers(&self, seed: u64, rate: usize) -> Vec<Vec<u32>> {
+        let (line, rows) = self.lines();
+        let mut random = Random(seed);
+        let mut word = |at: usize| {
+            let empty = self.half && at % 2 == 1;
+            (0..32).fold(0u32, |w, bit| w | u32::from(!empty && random.below(100) < rate) << bit)
+        };
+        let each = self.lanes + self.gap % 4;
+        vec![
+            (0..line * self.taps[0] + 2).map(&mut word).collect(),
+            numbers(seed, rows * self.taps[0] + self.tap()),
+            numbers(seed ^ 5, 2 * self.count * each),
+        ]
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 160, ..ProptestConfig::default() })]
+    #[test]
+    fn all_vectors_agree_on_windows(
+        seed: u64,
+        count in 0usize..8,
+        words in 1usize..=2,
+        lanes in 1usize..=MAX_LANES,
+        square: bool,
+        rows in 1usize..=4,
+        columns in 1usize..=5,
+        gap in 0usize..20,
+        half: bool,
+        rate in 0usize..=100,
+    ) {
+        let taps = if square { [3, 3] } else { [rows, columns] };
+        let window = Window { count, words, lanes, taps, gap, half };
+        for vectors in ALL {
+            same(&window.kernel(), &window.buffers(seed, rate), vectors);
+        }
+    }
+}
+
+#[test]
+fn nine_taps_of_few_channels() {
+    for (lanes, half) in [(8, false), (16, false), (32, true), (64, true), (128, true)] {
+        for rate in [0, 15, 100] {
+            let window = Window { count: 7, words: 1, lanes, taps: [3, 3], gap: 0, half };
+            for vectors in ALL {
+                same(&window.kernel(), &window.buffers(11, rate), vectors);
+            }
         }
     }
 }

@@ -18,7 +18,9 @@
 
 mod walks;
 
-pub use walks::{Curve, Grid, Groups, Lookup, Map, PatternLists, PatternWalk, Run, TapWalk, Walk};
+pub use walks::{
+    Curve, Grid, Groups, Lookup, Map, PatternLists, PatternWalk, Run, TapWalk, Walk, WindowWalk,
+};
 
 /// The widest row: what fits the registers of the smallest target beside the operands.
 pub const MAX_ROW: usize = 32;
@@ -343,6 +345,9 @@ pub enum Stmt {
     /// `sums[j] += rows[k] * with[i]` for each position i and each set bit k of it, the j-th of the whole run:
     /// [`PARTS`] partial sums of a dot product, the lanes of a row in their order.
     DotRows(Walk, Run),
+    /// `sums[i] += rows[tap, k]` for each position i, each tap, row after row of taps, and each set bit k that the tap sees,
+    /// from the lowest; in each lane one addition after the other.
+    AddWindow(WindowWalk),
     /// `sums[i, tap] += rows[tap, k]` for each position i, each tap and each set bit k, from the lowest; in each lane one
     /// addition after the other.
     AddTaps(TapWalk),

@@ -10,7 +10,7 @@
 use crate::body::{
     Access, Arith, Compare, Condition, Fold, Groups, Index, Kernel, Lookup, Map, Mask, PatternLists,
     PatternWalk, Reg, RegData, RegType, Row, Run, Slot, SlotData, SlotElem, Stmt, TapWalk, Unary, Walk,
-    Width, Word,
+    Width, WindowWalk, Word,
 };
 use std::ops::{Add, Div, Mul, Sub};
 
@@ -434,6 +434,11 @@ impl Builder {
     /// Adds rows where bits are set.
     pub fn add_rows(&mut self, walk: Walk) {
         self.push(Stmt::AddRows(walk));
+    }
+
+    /// Adds the rows of all that a position sees.
+    pub fn add_window(&mut self, walk: WindowWalk) {
+        self.push(Stmt::AddWindow(walk));
     }
 
     /// Adds the rows of all taps where bits are set.

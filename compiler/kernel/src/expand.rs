@@ -11,7 +11,7 @@
 
 use crate::body::{
     Compare, Curve, ENTRIES, GROUP, Groups, Index, Kernel, Lookup, MAX_ROW, Map, PARTS, PatternLists,
-    PatternWalk, Row, Run, Slot, Stmt, TapWalk, Unary, Walk, Width, Word, entry,
+    PatternWalk, Row, Run, Slot, Stmt, TapWalk, Unary, Walk, Width, WindowWalk, Word, entry,
 };
 use crate::build::{Builder, load, load_word, number, sigmoid, word_from};
 
@@ -26,6 +26,7 @@ fn stmts(k: &mut Builder, all: &[Stmt]) {
     for stmt in all {
         match stmt {
             Stmt::AddRows(walk) => add_rows(k, walk),
+            Stmt::AddWindow(window) => add_window(k, window),
             Stmt::AddTaps(taps) => add_taps(k, taps),
             Stmt::DotRows(walk, with) => dot_rows(k, walk, with),
             Stmt::ListPatterns(lists) => list_patterns(k, lists),
@@ -103,6 +104,23 @@ fn add_rows(k: &mut Builder, walk: &Walk) {
                 k.set(acc, Row::Reg(acc) + load(walk.rows.slot, row + &lane, n));
             });
             k.store(walk.sums.slot, &at, Row::Reg(acc));
+        });
+    });
+}
+
+/// Tap after tap over all positions: the rows of a tap stay in the nearest cache.
+fn add_window(k: &mut Builder, window: &WindowWalk) {
+    let [rows, columns] = [0, 1].map(|axis| k.index("taps", &window.taps[axis]));
+    let walk = &window.walk;
+    let moved = |run: &Run, y: &Index, x: &Index, steps: [i64; 2]| Run {
+        at: &run.at + y * steps[0] + x * steps[1],
+        ..run.clone()
+    };
+    k.for_range("y", 0, rows, |k, y| {
+        k.for_range("x", 0, &columns, |k, x| {
+            let (bits, rows) =
+                (moved(&walk.bits, &y, &x, window.bits), moved(&walk.rows, &y, &x, window.rows));
+            add_rows(k, &Walk { bits, rows, ..walk.clone() });
         });
     });
 }

@@ -1,6 +1,6 @@
 //! Forms of a product with spikes, and what a kernel's walks are, in words.
 
-use crate::body::{GROUP, Kernel, Stmt, TapWalk, Walk};
+use crate::body::{GROUP, Kernel, Stmt, TapWalk, Walk, WindowWalk};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -80,6 +80,9 @@ fn collect(stmts: &[Stmt], forms: &mut Vec<String>) {
         match stmt {
             Stmt::AddRows(walk) if turned => forms.push(format!("mirrored add {}", size(walk))),
             Stmt::AddRows(walk) => forms.push(format!("masked add {}", size(walk))),
+            Stmt::AddWindow(WindowWalk { walk, .. }) => {
+                forms.push(format!("masked add {} of all taps", size(walk)))
+            }
             Stmt::AddTaps(TapWalk { walk, taps: [rows, columns], .. }) => {
                 forms.push(format!("mirrored add {} over {rows}x{columns} taps", size(walk)));
             }

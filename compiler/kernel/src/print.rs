@@ -17,7 +17,7 @@
 
 use crate::body::{
     Access, Arith, Compare, Curve, Fold, GROUP, Grid, Index, Kernel, Map, Mask, PatternLists, PatternWalk,
-    Reg, RegType, Row, Run, Slot, SlotElem, Stmt, TapWalk, Unary, Walk, Width, Word,
+    Reg, RegType, Row, Run, Slot, SlotElem, Stmt, TapWalk, Unary, Walk, Width, WindowWalk, Word,
 };
 use std::collections::HashSet;
 use std::fmt::{self, Display, Formatter, Write};
@@ -158,6 +158,7 @@ impl<'k> Printer<'k> {
                 let line = format!("add_rows {} += {}", self.run("i", &walk.sums), self.rows(walk));
                 self.line(&format!("{line} for {}", self.positions(walk)));
             }
+            Stmt::AddWindow(window) => self.add_window(window),
             Stmt::AddTaps(taps) => self.add_taps(taps),
             Stmt::DotRows(walk, with) => {
                 let with = self.run("i", with);
@@ -195,6 +196,20 @@ impl<'k> Printer<'k> {
                 self.line(&line);
             }
         }
+    }
+
+    fn add_window(&mut self, WindowWalk { walk, taps, bits, rows }: &WindowWalk) {
+        let (sums, row) = (self.run("i", &walk.sums), self.run("k", &walk.rows));
+        let [y, x] = [0, 1].map(|axis| self.operand(&taps[axis], Bond::Atom));
+        self.line(&format!(
+            "add_window {sums} += {row} : f32[{}] by {} and {} for {y} x {x} taps, {} by {} and {}",
+            walk.lanes,
+            rows[0],
+            rows[1],
+            self.positions(walk),
+            bits[0],
+            bits[1]
+        ));
     }
 
     fn add_taps(&mut self, TapWalk { walk, word, taps, steps, apart }: &TapWalk) {

@@ -16,7 +16,7 @@
 use crate::body::{
     Access, GROUP, Grid, Groups, Index, Kernel, Lookup, MAX_LANES, MAX_LIST_WORDS, MAX_ROW, MAX_STEPS,
     MAX_WORDS, Map, Mask, PatternLists, PatternWalk, Reg, RegType, Row, Run, Slot, SlotElem, Stmt, TapWalk,
-    Walk, Word,
+    Walk, WindowWalk, Word,
 };
 use std::fmt;
 
@@ -179,6 +179,7 @@ impl Checker<'_> {
                 self.turns(*reg, body, false)
             }
             Stmt::AddRows(walk) => self.walk(walk, &[]),
+            Stmt::AddWindow(window) => self.window(window),
             Stmt::AddTaps(taps) => self.taps(taps),
             Stmt::DotRows(walk, with) => self.walk(walk, &[with]),
             Stmt::ListPatterns(lists) => self.lists(lists),
@@ -215,6 +216,13 @@ impl Checker<'_> {
             self.distinct(read.slot, walk.sums.slot)?;
         }
         Ok(())
+    }
+
+    fn window(&self, WindowWalk { walk, taps, bits, rows }: &WindowWalk) -> Check {
+        let back = bits.iter().chain(rows).find(|step| **step < 0);
+        ensure(back.is_none(), || format!("taps backwards by {}", back.unwrap_or(&0)))?;
+        taps.iter().try_for_each(|taps| self.index(taps))?;
+        self.walk(walk, &[])
     }
 
     fn taps(&self, TapWalk { walk, word, taps, steps, apart }: &TapWalk) -> Check {

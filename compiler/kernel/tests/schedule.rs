@@ -35,6 +35,14 @@ fn a_fused_layer() {
     insta::assert_snapshot!(kernel(body, "s"));
 }
 
+/// The weights of all taps fit the nearest cache: a position adds what it sees through all of them.
+#[test]
+fn a_product_of_few_channels() {
+    let body = "input %x : bits[T4 B H16 W16 | C32] input %w : f32[Kh3 Kw3 Ci32 Co32/32]
+        %y : f32[T4 B H8 W8 C32] = conv2d.masked_add %x, %w {stride=2, pad=1}";
+    insta::assert_snapshot!(kernel(body, "y"));
+}
+
 /// The sums of a layer of training, each table made once for all positions of a task.
 #[test]
 fn a_grouped_product() {

@@ -3,7 +3,7 @@
 use SlotElem::{Bits, F32};
 use snnc_kernel::body::{
     Compare, Condition, Curve, Grid, Groups, Index, Kernel, Lookup, Map, Mask, PatternLists, PatternWalk,
-    Reg, RegData, RegType, Row, Run, Slot, SlotElem, Stmt, TapWalk, Walk, Width, Word,
+    Reg, RegData, RegType, Row, Run, Slot, SlotElem, Stmt, TapWalk, Walk, Width, WindowWalk, Word,
 };
 use snnc_kernel::build::{Builder, load, mask_of};
 use snnc_kernel::verify::verify;
@@ -139,6 +139,15 @@ fn walks_read_and_write_what_they_should() {
         message(|k, [_, _, s, _]| k.turn((s, 0.into()), (s, 0.into()))),
         "`s` is read where it may be written"
     );
+    let window = |rows: Slot, down: i64| {
+        move |k: &mut Builder, [_, y, s, _]: [Slot; 4]| {
+            let (taps, steps) = ([Index::Task, 3.into()], [16, 4]);
+            k.add_window(WindowWalk { walk: walk(s, rows, y), taps, bits: [8, down], rows: steps });
+        }
+    };
+    assert_eq!(message(|k, all| window(all[0], 2)(k, all)), "");
+    assert_eq!(message(|k, all| window(all[0], -2)(k, all)), "taps backwards by -2");
+    assert_eq!(message(|k, all| window(all[1], 2)(k, all)), "`y` is read where it may be written");
     let taps = |rows: Slot, sums: Slot, taps: [usize; 2], apart: i64| {
         move |k: &mut Builder, bits: Slot| {
             k.add_taps(TapWalk { walk: walk(bits, rows, sums), word: 2, taps, steps: [16, 4], apart })

@@ -1,12 +1,17 @@
 //! Spikes of each layer while a session runs: how many, how many neurons fired at all, and at which timesteps.
 
+use pulp::Arch;
 use rayon::prelude::*;
 use snnc_plan::Probe;
+use std::ops::Range;
 
 /// The most timesteps whose patterns are counted: 255 numbers a layer.
 const MAX_STEPS: usize = 8;
 /// Words of one timestep that a thread counts at once.
 const CHUNK: usize = 1 << 12;
+
+/// Words of one timestep whose neurons are followed over time at once.
+const BLOCK: usize = 256;
 
 /// What a step of a plan counted.
 #[derive(Clone, Copy, Default)]
@@ -15,8 +20,28 @@ struct Count {
     fired: u64,
 }
 
+/// Counts words of one timestep, with those that stand at their place at the others, `each` words on.
+#[inline(always)]
+fn counted(words: &[u64], each: usize, range: Range<usize>) -> Count {
+    let mut sum = Count::default();
+    for first in range.clone().step_by(BLOCK) {
+        let length = BLOCK.min(range.end - first);
+        let mut any = [0; BLOCK];
+        for step in words[first..].chunks(each) {
+            for (any, word) in any.iter_mut().zip(&step[..length]) {
+                *any |= word;
+                sum.spikes += u64::from(word.count_ones());
+            }
+        }
+        sum.fired += any.iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
+    }
+    sum
+}
+
 /// Counts by probe.
 pub(super) struct Tally {
+    /// What counts the bits of a word: an instruction, where the machine has it.
+    arch: Arch,
     /// Spikes.
     spikes: Vec<u64>,
     /// Neurons that fired at one timestep at least, once for each sample.
@@ -30,7 +55,13 @@ pub(super) struct Tally {
 impl Tally {
     pub fn new(probes: usize) -> Tally {
         let zeros = vec![0; probes];
-        Tally { spikes: zeros.clone(), fired: zeros.clone(), neurons: zeros, patterns: None }
+        Tally {
+            arch: Arch::new(),
+            spikes: zeros.clone(),
+            fired: zeros.clone(),
+            neurons: zeros,
+            patterns: None,
+        }
     }
 
     pub fn reset(&mut self) {
@@ -48,14 +79,8 @@ impl Tally {
     /// Counts the words of a probe, those of all samples for one timestep after the other.
     pub fn count(&mut self, number: usize, probe: &Probe, words: &[u64]) {
         let Some(each) = words.len().checked_div(probe.steps).filter(|each| *each > 0) else { return };
-        let count = |first: usize| {
-            (first..(first + CHUNK).min(each)).fold(Count::default(), |sum, at| {
-                let own = words[at..].iter().step_by(each);
-                let spikes = own.clone().map(|word| u64::from(word.count_ones())).sum::<u64>();
-                let fired = own.fold(0, |any, word| any | word).count_ones();
-                Count { spikes: sum.spikes + spikes, fired: sum.fired + u64::from(fired) }
-            })
-        };
+        let count =
+            |first: usize| self.arch.dispatch(|| counted(words, each, first..(first + CHUNK).min(each)));
         let both = |a: Count, b: Count| Count { spikes: a.spikes + b.spikes, fired: a.fired + b.fired };
         let chunks = (0..each).into_par_iter().step_by(CHUNK);
         let found = chunks.map(count).reduce(Count::default, both);

@@ -24,7 +24,7 @@ use memory::{Memory, SlotMemory};
 use snnc_kernel::body::{Kernel, Reg, RegType};
 pub(crate) use walk::{
     LIST_ARGUMENTS, LOOKUP_ARGUMENTS, MAP_ARGUMENTS, PATTERNS_ARGUMENTS, SUM_ARGUMENTS, TAPS_ARGUMENTS,
-    TURN_ARGUMENTS, WALK_ARGUMENTS, WideNames,
+    TURN_ARGUMENTS, WALK_ARGUMENTS, WINDOW_ARGUMENTS, WideNames,
 };
 
 /// The signature of `snnc_plan::KernelFn`.

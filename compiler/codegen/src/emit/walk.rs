@@ -5,7 +5,7 @@ use cranelift_codegen::ir::{
     AbiParam, ExtFuncData, ExternalName, InstBuilder, Signature, UserExternalName, Value, types,
 };
 use snnc_kernel::body::{
-    Curve, Groups, Index, Lookup, Map, PatternLists, PatternWalk, Run, Slot, TapWalk, Walk,
+    Curve, Groups, Index, Lookup, Map, PatternLists, PatternWalk, Run, Slot, TapWalk, Walk, WindowWalk,
 };
 
 /// The numbers under which the module knows the functions.
@@ -13,6 +13,8 @@ use snnc_kernel::body::{
 pub(crate) struct WideNames {
     /// `AddRows`.
     pub(crate) add_rows: u32,
+    /// `AddWindow`.
+    pub(crate) add_window: u32,
     /// `AddTaps`.
     pub(crate) add_taps: u32,
     /// `DotRows`.
@@ -34,6 +36,8 @@ pub(crate) struct WideNames {
 
 /// Arguments of `wide::WalkFn`.
 pub(crate) const WALK_ARGUMENTS: usize = 11;
+/// Arguments of `wide::WindowFn`.
+pub(crate) const WINDOW_ARGUMENTS: usize = 15;
 /// Arguments of `wide::TapsFn`.
 pub(crate) const TAPS_ARGUMENTS: usize = 15;
 /// Arguments of `wide::ListPatternsFn`.
@@ -61,6 +65,21 @@ impl Emitter<'_, '_> {
             arguments.push(self.pointer(run.slot, &run.at));
             arguments.push(self.constant(run.step));
         }
+        self.call_wide(function, &arguments);
+    }
+
+    /// A walk over what positions see.
+    pub(super) fn add_window(&mut self, function: u32, window: &WindowWalk) {
+        let walk = &window.walk;
+        let mut arguments = vec![self.index(&walk.count.max(0))];
+        arguments.extend([walk.words, walk.lanes].map(|n| self.constant(n as i64)));
+        for (run, steps) in [(&walk.bits, window.bits), (&walk.rows, window.rows)] {
+            arguments.push(self.pointer(run.slot, &run.at));
+            arguments.extend([run.step, steps[0], steps[1]].map(|n| self.constant(n)));
+        }
+        arguments.push(self.pointer(walk.sums.slot, &walk.sums.at));
+        arguments.push(self.constant(walk.sums.step));
+        arguments.extend(window.taps.iter().map(|taps| self.index(&taps.max(0))).collect::<Vec<_>>());
         self.call_wide(function, &arguments);
     }
 

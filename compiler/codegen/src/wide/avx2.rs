@@ -2,7 +2,8 @@
 
 use super::bits::{Bits, Words};
 use super::{
-    ListPatternsFn, LookupFn, MapFn, PatternsFn, SumFn, TapsFn, TurnFn, Vector, WalkFn, Wide, curves,
+    ListPatternsFn, LookupFn, MapFn, PatternsFn, SumFn, TapsFn, TurnFn, Vector, WalkFn, Wide, WindowFn,
+    curves,
 };
 use std::arch::x86_64::*;
 
@@ -13,6 +14,7 @@ mod taps;
 pub(super) const WIDE: Wide = Wide {
     vector: Vector::Bits256,
     add_rows: add_rows as WalkFn,
+    add_window: add_window as WindowFn,
     add_taps: taps::add_taps as TapsFn,
     dot_rows: dot_rows as WalkFn,
     list_patterns: patterns::list_patterns as ListPatternsFn,
@@ -154,6 +156,36 @@ unsafe fn add_part<const V: usize, const WHOLE: bool>(
             match WHOLE || v + 1 < V {
                 true => _mm256_storeu_ps(sum.add(v * LANES), acc),
                 false => _mm256_maskstore_ps(sum.add(v * LANES), last, acc),
+            }
+        }
+    }
+}
+
+/// Tap after tap: rows of 256 bits are so many loads that what is done beside them counts less.
+unsafe extern "C" fn add_window(
+    count: usize,
+    words: usize,
+    lanes: usize,
+    bits: *const u64,
+    bits_step: usize,
+    bits_down: usize,
+    bits_beside: usize,
+    rows: *const f32,
+    rows_step: usize,
+    rows_down: usize,
+    rows_beside: usize,
+    sums: *mut f32,
+    sums_step: usize,
+    tap_rows: usize,
+    tap_columns: usize,
+) {
+    for y in 0..tap_rows {
+        for x in 0..tap_columns {
+            // SAFETY: as in `add_rows`, for the words and the rows of each tap.
+            unsafe {
+                let bits = bits.cast::<u32>().add(y * bits_down + x * bits_beside).cast();
+                let rows = rows.add(y * rows_down + x * rows_beside);
+                add_rows(count, words, lanes, bits, bits_step, rows, rows_step, sums, sums_step, rows, 0);
             }
         }
     }

@@ -5,13 +5,15 @@
 
 use super::bits::{Bits, Words};
 use super::{
-    ListPatternsFn, LookupFn, MapFn, PatternsFn, SumFn, TapsFn, TurnFn, Vector, WalkFn, Wide, curves,
+    ListPatternsFn, LookupFn, MapFn, PatternsFn, SumFn, TapsFn, TurnFn, Vector, WalkFn, Wide, WindowFn,
+    curves,
 };
 use std::arch::x86_64::*;
 
 pub(super) const WIDE: Wide = Wide {
     vector: Vector::Bits512,
     add_rows: add_rows as WalkFn,
+    add_window: window::add_window as WindowFn,
     add_taps: taps::add_taps as TapsFn,
     dot_rows: dot_rows as WalkFn,
     list_patterns: patterns::list_patterns as ListPatternsFn,
@@ -75,6 +77,7 @@ macro_rules! by_vectors {
 mod groups;
 mod patterns;
 mod taps;
+mod window;
 
 unsafe extern "C" fn add_rows(
     count: usize,

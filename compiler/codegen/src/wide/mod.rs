@@ -40,6 +40,25 @@ pub(crate) type WalkFn = unsafe extern "C" fn(
     with_step: usize,
 );
 
+/// A function of a target for `AddWindow`. Steps count elements of four bytes.
+pub(crate) type WindowFn = unsafe extern "C" fn(
+    count: usize,
+    words: usize,
+    lanes: usize,
+    bits: *const u64,
+    bits_step: usize,
+    bits_down: usize,
+    bits_beside: usize,
+    rows: *const f32,
+    rows_step: usize,
+    rows_down: usize,
+    rows_beside: usize,
+    sums: *mut f32,
+    sums_step: usize,
+    tap_rows: usize,
+    tap_columns: usize,
+);
+
 /// A function of a target for `AddTaps`. Steps count elements of four bytes.
 pub(crate) type TapsFn = unsafe extern "C" fn(
     count: usize,
@@ -121,6 +140,7 @@ pub(crate) struct Wide {
     /// The vectors.
     pub vector: Vector,
     pub add_rows: WalkFn,
+    pub add_window: WindowFn,
     pub add_taps: TapsFn,
     pub dot_rows: WalkFn,
     pub list_patterns: ListPatternsFn,

@@ -47,6 +47,19 @@ pub struct TapWalk {
     pub apart: i64,
 }
 
+/// A walk over the set bits that a position sees through the taps of a kernel: all taps' rows are added to one sum.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct WindowWalk {
+    /// The walk of the first tap.
+    pub walk: Walk,
+    /// Rows and columns of taps.
+    pub taps: [Index; 2],
+    /// Elements from the words of one tap to those of the tap below, and beside it.
+    pub bits: [i64; 2],
+    /// The same of rows.
+    pub rows: [i64; 2],
+}
+
 /// Lists of the neurons of a run of positions by their pattern over some timesteps: bit t of a neuron's pattern is set
 /// if it fires at the t-th of them. Made once for a position, they serve all its outputs.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

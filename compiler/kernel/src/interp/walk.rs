@@ -1,7 +1,9 @@
 //! Walks over set bits and lookups in tables, one addition after the other.
 
 use super::{Machine, Run as Outcome};
-use crate::body::{Curve, ENTRIES, GROUP, Groups, Lookup, Map, PARTS, Run, Slot, TapWalk, Walk, entry};
+use crate::body::{
+    Curve, ENTRIES, GROUP, Groups, Lookup, Map, PARTS, Run, Slot, TapWalk, Walk, WindowWalk, entry,
+};
 use crate::math;
 
 impl Machine<'_, '_> {
@@ -13,6 +15,26 @@ impl Machine<'_, '_> {
             for k in self.set_bits(walk, i)? {
                 let row = self.numbers(walk.rows.slot, self.piece(&walk.rows, k)?, walk.lanes)?;
                 sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+            }
+            self.store(walk.sums.slot, at, &sums)?;
+        }
+        Ok(())
+    }
+
+    /// `sums[i] += rows[tap, k]`.
+    pub(super) fn add_window(&mut self, window: &WindowWalk) -> Outcome {
+        let walk = &window.walk;
+        let [rows, columns] = [self.index(&window.taps[0])?, self.index(&window.taps[1])?];
+        for i in 0..self.index(&walk.count)? {
+            let at = self.piece(&walk.sums, i)?;
+            let mut sums = self.numbers(walk.sums.slot, at, walk.lanes)?;
+            for (y, x) in (0..rows).flat_map(|y| (0..columns).map(move |x| (y, x))) {
+                let from = self.piece(&walk.bits, i)? + y * window.bits[0] + x * window.bits[1];
+                for k in self.set_bits_at(walk, from)? {
+                    let row = self.piece(&walk.rows, k)? + y * window.rows[0] + x * window.rows[1];
+                    let row = self.numbers(walk.rows.slot, row, walk.lanes)?;
+                    sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+                }
             }
             self.store(walk.sums.slot, at, &sums)?;
         }
@@ -126,7 +148,12 @@ impl Machine<'_, '_> {
 
     /// The set bits of a position, from the lowest.
     fn set_bits(&self, walk: &Walk, position: i64) -> Outcome<Vec<i64>> {
-        let words = self.words(walk.bits.slot, self.piece(&walk.bits, position)?, walk.words)?;
+        self.set_bits_at(walk, self.piece(&walk.bits, position)?)
+    }
+
+    /// Those of the words from one on.
+    fn set_bits_at(&self, walk: &Walk, at: i64) -> Outcome<Vec<i64>> {
+        let words = self.words(walk.bits.slot, at, walk.words)?;
         let of_word = |(number, word): (usize, u64)| {
             (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| (number * 64 + bit) as i64)
         };

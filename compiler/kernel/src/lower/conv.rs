@@ -153,6 +153,9 @@ impl MaskedConv {
         }
         let weights = &tile.index * (WIDE * self.kernel.0 * self.kernel.1 * self.x.shape.channels);
         let weights = k.index("weights", weights);
+        if self.is_window(tile.n) {
+            return self.add_windows(k, sums, block, &weights, tile.n);
+        }
         let Some(table) = room.table else {
             let words = block_words(tile.n, self.rate);
             let part = Part { lane: 0.into(), n: tile.n, step: tile.n, words, table: None };

@@ -32,6 +32,7 @@ mod reduce;
 mod shape;
 mod taps;
 mod view;
+mod windows;
 
 use choice::Choices;
 pub use choice::{Product, check_forms};
