@@ -2,8 +2,11 @@
 //! the product were dense, so that all can be compared; behind each what the cost model says.
 //!
 //! ```text
-//! cargo bench --bench masked_add -- [vectors=512|256|128] [inputs=128] [outputs=128] [size=16] [batch=2] [repeats=2.4]
+//! cargo bench --bench masked_add -- [vectors=512|256|128] [inputs=128] [outputs=128] [size=16] [batch=2] [repeats=2.4] \
+//!     [gradient=1]
 //! ```
+//!
+//! With `gradient=1` it is the gradient of the weight that is measured, which no dense form has.
 //!
 //! A neuron that fires does so `repeats` times in four timesteps, as those of trained networks do 2.2 to 2.8 times.
 //! The time is that of the product's own steps at their best, by the session's profile: what expands bits for the dense
@@ -15,6 +18,7 @@ mod clock;
 use snnc_compiler::front::{SourceMap, analyze};
 use snnc_compiler::{
     Activities, Activity, Form, Forms, Mode, Options, Product, Vectors, compile, cycles_per_add,
+    cycles_per_mirrored_add,
 };
 use snnc_runtime::rng::{Purpose, Rng};
 use snnc_runtime::{Session, initialise};
@@ -33,13 +37,16 @@ struct Sizes {
     outputs: usize,
     size: usize,
     batch: usize,
+    /// Whether the gradient of the weight is measured.
+    gradient: usize,
     /// Spikes of a neuron that fires.
     repeats: f32,
 }
 
 impl Sizes {
     fn from_arguments() -> Sizes {
-        let mut sizes = Sizes { vectors: 512, inputs: 128, outputs: 128, size: 16, batch: 2, repeats: 2.4 };
+        let mut sizes =
+            Sizes { vectors: 512, inputs: 128, outputs: 128, size: 16, batch: 2, gradient: 0, repeats: 2.4 };
         for (name, value) in
             std::env::args().filter_map(|a| a.split_once('=').map(|(n, v)| (n.into(), v.into())))
         {
@@ -55,6 +62,7 @@ impl Sizes {
                 "outputs" => sizes.outputs = value,
                 "size" => sizes.size = value,
                 "batch" => sizes.batch = value,
+                "gradient" => sizes.gradient = value,
                 other => panic!("`{other}` is no size"),
             }
         }
@@ -98,12 +106,16 @@ impl Sizes {
             activities: Activities { rest: activity, ..Activities::default() },
             forms,
             vectors,
-            ..Options::new(Mode::Infer)
+            skip: vec!["checkpoint".into()],
+            ..Options::new(if self.gradient > 0 { Mode::Train } else { Mode::Infer })
         };
         let compiled = compile(&model, &sources, "inline.snn", &options).expect("it compiles");
         let product = compiled.products[0].clone();
         assert_eq!(product.layer, LAYER);
-        let predicted = 1.0 / cycles_per_add(form, activity, &product.work, compiled.vector);
+        let predicted = match self.gradient {
+            0 => cycles_per_add(form, activity, &product.work, compiled.vector),
+            _ => cycles_per_mirrored_add(form, activity, &product.work),
+        };
         let mut session = Session::new(compiled.executable, batch, 1).expect("memory");
         initialise(&mut session, 0).expect("weights");
         let fill = |slot: usize, to: &mut [f32]| {
@@ -121,7 +133,10 @@ impl Sizes {
             Ok(())
         };
         session.set_inputs(batch, fill).expect("inputs");
-        (session, product, predicted)
+        if self.gradient > 0 {
+            session.set_labels(&vec![0; batch]).expect("labels");
+        }
+        (session, product, 1.0 / predicted)
     }
 
     /// Multiply-adds a cycle of a form, measured and predicted.
@@ -133,8 +148,16 @@ impl Sizes {
         for _ in 0..RUNS {
             session.start_profile();
             session.run_forward().expect("forward");
+            let gradient = format!("{LAYER}.dw");
+            if self.gradient > 0 {
+                session.run_backward().expect("backward");
+            }
             let rows = session.profile();
-            let own = rows.iter().filter(|row| row.name == product.layer || row.name == product.step);
+            let is_own = |name: &str| match self.gradient {
+                0 => name == product.layer || name == product.step,
+                _ => name == gradient,
+            };
+            let own = rows.iter().filter(|row| is_own(&row.name));
             best = best.min(own.map(|row| row.total.as_secs_f64()).sum());
         }
         (product.adds as f64 * self.batch as f64 / (best / cycle), predicted)
@@ -145,11 +168,12 @@ fn main() {
     let sizes = Sizes::from_arguments();
     println!("multiply-adds a cycle, measured and (predicted), vectors of {} bits", sizes.vectors);
     print!("rate");
-    Form::ALL.iter().for_each(|form| print!("{form:>18}"));
+    let forms = if sizes.gradient > 0 { &Form::OF_GRADIENTS[..] } else { &Form::ALL[..] };
+    forms.iter().for_each(|form| print!("{form:>18}"));
     println!();
     for percent in [1, 2, 5, 10, 15, 20, 25, 30, 40, 50, 60] {
         print!("{percent:3}%");
-        for form in Form::ALL {
+        for &form in forms {
             let (measured, predicted) = sizes.measure(form, percent as f32 / 100.0);
             print!("{:>18}", format!("{measured:.1} ({predicted:.1})"));
         }

@@ -6,8 +6,8 @@ use common::{Random, numbers};
 use proptest::prelude::*;
 use snnc_codegen::{Vectors, run_as};
 use snnc_kernel::body::{
-    Curve, ENTRIES, GROUP, Groups, Index, Kernel, Lookup, MAX_LANES, MAX_WORDS, Map, PARTS, Run, SlotElem,
-    TapWalk, Walk, WindowWalk, entry,
+    Curve, ENTRIES, GROUP, Groups, Index, Kernel, Lookup, MAX_LANES, MAX_STEPS, MAX_WORDS, Map, OverTime,
+    PARTS, Run, SlotElem, TapWalk, Walk, WindowWalk, entry,
 };
 use snnc_kernel::build::Builder;
 
@@ -121,6 +121,8 @@ struct Taps {
     lanes: usize,
     taps: [usize; 2],
     gap: usize,
+    /// Timesteps that are walked together.
+    steps: usize,
 }
 
 impl Taps {
@@ -156,6 +158,11 @@ impl Taps {
             taps: self.taps,
             steps: [line as i64, (self.lanes + self.gap) as i64],
             apart: apart as i64,
+            over: (self.steps > 1).then_some(OverTime {
+                steps: self.steps,
+                words: (4 * self.count * self.words) as i64,
+                pattern: (self.lanes + self.gap) as i64,
+            }),
         });
         k.finish()
     }
@@ -166,8 +173,8 @@ impl Taps {
         let mut word = |_| (0..32).fold(0u32, |w, bit| w | u32::from(random.below(100) < rate) << bit);
         let row = self.lanes + self.gap;
         vec![
-            (0..4 * self.count * self.words).map(&mut word).collect(),
-            numbers(seed, (self.words * 64 + columns) * row + rows * line),
+            (0..4 * self.count * self.words * self.steps).map(&mut word).collect(),
+            numbers(seed, (self.words * 64 + columns + 16) * row + rows * line),
             numbers(seed ^ 5, 2 * self.count * each),
         ]
     }
@@ -185,10 +192,11 @@ proptest! {
         rows in 1usize..=4,
         columns in 1usize..=5,
         gap in 0usize..20,
+        steps in 1usize..=MAX_STEPS,
         rate in 0usize..=100,
     ) {
         let taps = if square { [3, 3] } else { [rows, columns] };
-        let walk = Taps { count, words, lanes, taps, gap };
+        let walk = Taps { count, words, lanes, taps, gap, steps };
         for vectors in ALL {
             same(&walk.kernel(), &walk.buffers(seed, rate), vectors);
         }
@@ -295,10 +303,10 @@ fn nine_taps_of_few_channels() {
 
 #[test]
 fn nine_taps_of_whole_vectors() {
-    for lanes in [8, 16, 32, 48, 128] {
-        let walk = Taps { count: 3, words: MAX_WORDS, lanes, taps: [3, 3], gap: 0 };
-        for vectors in ALL {
-            same(&walk.kernel(), &walk.buffers(9, 100), vectors);
+    for (lanes, steps) in [8, 16, 32, 48, 128].into_iter().flat_map(|lanes| [(lanes, 1), (lanes, 4)]) {
+        let walk = Taps { count: 3, words: MAX_WORDS, lanes, taps: [3, 3], gap: 0, steps };
+        for (vectors, rate) in ALL.into_iter().flat_map(|vectors| [(vectors, 30), (vectors, 100)]) {
+            same(&walk.kernel(), &walk.buffers(9, rate), vectors);
         }
     }
 }

@@ -19,7 +19,7 @@
 mod walks;
 
 pub use walks::{
-    Curve, Grid, Groups, Lookup, Map, PatternLists, PatternWalk, Run, TapWalk, Walk, WindowWalk,
+    Curve, Grid, Groups, Lookup, Map, OverTime, PatternLists, PatternWalk, Run, TapWalk, Walk, WindowWalk,
 };
 
 /// The widest row: what fits the registers of the smallest target beside the operands.

@@ -120,6 +120,41 @@ impl Vector {
     }
 }
 
+/// Cycles for a multiply-add of the dense product in the gradient of the weight of a convolution that keeps its size, over
+/// `steps` timesteps, on one core, with 512 bits (`cargo bench --bench masked_add -- gradient=1`): within a fifth for 32, 64
+/// and 128 channels. By patterns, the sums of a position's rows of `dy` are made for all input channels of a task.
+pub fn cycles_per_mirrored_add(form: Form, input: Activity, work: &Work) -> f64 {
+    let rate = f64::from(input.rate);
+    match form {
+        Form::Walk => 0.0035 + 0.039 * rate,
+        Form::Patterns => {
+            let fires = input.fires.map_or((rate * work.steps as f64).min(1.0), f64::from);
+            let part = task_inputs(work.inputs, work.outputs, work.taps) as f64;
+            0.0026 + 0.13 / part + 0.079 * fires / work.steps.min(MAX_STEPS) as f64
+        }
+        Form::Grouped => 0.0165,
+        Form::Dense => 1.0 / DENSE,
+    }
+}
+
+/// Tasks that the gradient of a weight should have at least, and the fewest and the most input channels of one: a block's rows
+/// of `dy` are copied once for all of them.
+const TASKS: usize = 4;
+const CHANNELS: [usize; 2] = [16, 256];
+/// Bytes of a task's sums, at most: half of the second cache.
+const SUMS: usize = 512 << 10;
+
+/// Input channels of a task of the gradient of a weight that walks over all taps at once.
+pub fn task_inputs(inputs: usize, outputs: usize, taps: usize) -> usize {
+    let tiles = outputs.div_ceil(PART);
+    let few = |part: usize| tiles * inputs.div_ceil(part) < TASKS;
+    let mut part = CHANNELS[1].min(inputs.next_power_of_two());
+    while (few(part) || part * taps * PART * 4 > SUMS) && part > CHANNELS[0] {
+        part /= 2;
+    }
+    part
+}
+
 /// Lanes of a table's entries.
 const PART: usize = 32;
 

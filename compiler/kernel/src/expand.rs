@@ -138,12 +138,37 @@ fn add_taps(k: &mut Builder, taps: &TapWalk) {
                     let at = k.index("at", tap + &lane);
                     let from = k.index("from", &y * taps.steps[0] + &x * taps.steps[1] + &lane);
                     let acc = k.row("acc", n, load(walk.sums.slot, &at, n));
-                    each_bit_of(k, walk, &bits, taps.word, |k, row| {
+                    each_row(k, taps, &bits, |k, row| {
                         k.set(acc, Row::Reg(acc) + load(walk.rows.slot, row + &from, n));
                     });
                     k.store(walk.sums.slot, &at, Row::Reg(acc));
                 });
             });
+        });
+    });
+}
+
+/// The body for each row of the first tap that the bits of a position choose.
+fn each_row(k: &mut Builder, taps: &TapWalk, at: &Index, mut body: impl FnMut(&mut Builder, Index)) {
+    let walk = &taps.walk;
+    let Some(over) = taps.over else { return each_bit_of(k, walk, at, taps.word, body) };
+    k.for_range("word", 0, walk.words, |k, place| {
+        let word = |t: usize| {
+            load_word(walk.bits.slot, at + &place * taps.word + over.words * t as i64, Width::Full)
+        };
+        let words: Vec<_> = (0..over.steps).map(|t| k.word("word", word(t))).collect();
+        let any = words.iter().map(|&word| Word::Reg(word));
+        let any = any.reduce(|a, b| Word::Or(Box::new(a), Box::new(b))).unwrap_or(Word::Const(0));
+        let rows = k.index("rows", &walk.rows.at + &place * (64 * walk.rows.step));
+        k.each_bit("bit", any, |k, bit| {
+            let mut row = &rows + &bit * walk.rows.step;
+            for (t, &word) in words.iter().enumerate() {
+                let own = Word::Shr(Box::new(Word::Reg(word)), Box::new(bit.clone()));
+                let own = Word::And(Box::new(own), Box::new(Word::Const(1)));
+                row = row + number(own) * (over.pattern << t);
+            }
+            let row = k.index("row", row);
+            body(k, row);
         });
     });
 }

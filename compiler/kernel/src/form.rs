@@ -27,7 +27,7 @@ impl Form {
     pub const CHOSEN: [Form; 3] = [Form::Walk, Form::Patterns, Form::Grouped];
 
     /// Those of the gradient of a weight.
-    pub const OF_GRADIENTS: [Form; 2] = [Form::Walk, Form::Grouped];
+    pub const OF_GRADIENTS: [Form; 3] = [Form::Walk, Form::Patterns, Form::Grouped];
 
     /// The name.
     pub fn name(self) -> &'static str {
@@ -83,8 +83,9 @@ fn collect(stmts: &[Stmt], forms: &mut Vec<String>) {
             Stmt::AddWindow(WindowWalk { walk, .. }) => {
                 forms.push(format!("masked add {} of all taps", size(walk)))
             }
-            Stmt::AddTaps(TapWalk { walk, taps: [rows, columns], .. }) => {
-                forms.push(format!("mirrored add {} over {rows}x{columns} taps", size(walk)));
+            Stmt::AddTaps(TapWalk { walk, taps: [rows, columns], over, .. }) => {
+                let over = over.map_or(String::new(), |over| format!(" and {} timesteps", over.steps));
+                forms.push(format!("mirrored add {} over {rows}x{columns} taps{over}", size(walk)));
             }
             Stmt::DotRows(walk, _) => forms.push(format!("sampled dot {}", size(walk))),
             Stmt::AddPatterns(walk) => {

@@ -212,12 +212,15 @@ impl<'k> Printer<'k> {
         ));
     }
 
-    fn add_taps(&mut self, TapWalk { walk, word, taps, steps, apart }: &TapWalk) {
+    fn add_taps(&mut self, TapWalk { walk, word, taps, steps, apart, over }: &TapWalk) {
         let [rows, columns] = taps;
         let [down, beside] = steps;
+        let over = over.map_or(String::new(), |over| {
+            format!(", {} timesteps {} apart by {}", over.steps, over.words, over.pattern)
+        });
         let (sums, row) = (self.run("i", &walk.sums), self.run("k", &walk.rows));
         self.line(&format!(
-            "add_taps {sums} by {apart} += {row} : f32[{}] by {down} and {beside} for {rows}x{columns} taps, {} {word} apart",
+            "add_taps {sums} by {apart} += {row} : f32[{}] by {down} and {beside} for {rows}x{columns} taps, {} {word} apart{over}",
             walk.lanes,
             self.positions(walk)
         ));

@@ -15,8 +15,8 @@
 
 use crate::body::{
     Access, GROUP, Grid, Groups, Index, Kernel, Lookup, MAX_LANES, MAX_LIST_WORDS, MAX_ROW, MAX_STEPS,
-    MAX_WORDS, Map, Mask, PatternLists, PatternWalk, Reg, RegType, Row, Run, Slot, SlotElem, Stmt, TapWalk,
-    Walk, WindowWalk, Word,
+    MAX_WORDS, Map, Mask, OverTime, PatternLists, PatternWalk, Reg, RegType, Row, Run, Slot, SlotElem, Stmt,
+    TapWalk, Walk, WindowWalk, Word,
 };
 use std::fmt;
 
@@ -225,11 +225,15 @@ impl Checker<'_> {
         self.walk(walk, &[])
     }
 
-    fn taps(&self, TapWalk { walk, word, taps, steps, apart }: &TapWalk) -> Check {
+    fn taps(&self, TapWalk { walk, word, taps, steps, apart, over }: &TapWalk) -> Check {
         let [rows, columns] = taps;
         ensure(*rows > 0 && *columns > 0, || format!("a walk over {rows}x{columns} taps"))?;
         let back = [word, apart, &steps[0], &steps[1]].into_iter().find(|step| **step < 0);
         ensure(back.is_none(), || format!("taps backwards by {}", back.unwrap_or(&0)))?;
+        if let Some(OverTime { steps, words, pattern }) = over {
+            ensure((2..=MAX_STEPS).contains(steps), || format!("patterns of {steps} timesteps"))?;
+            ensure(*words >= 0 && *pattern >= 0, || format!("timesteps backwards by {words}, {pattern}"))?;
+        }
         self.walk(walk, &[])
     }
 

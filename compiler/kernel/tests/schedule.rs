@@ -67,6 +67,15 @@ fn a_weight_gradient() {
     insta::assert_snapshot!(kernel(body, "o"));
 }
 
+/// A position's margin has the sums of its rows of dy over all choices of timesteps.
+#[test]
+fn a_weight_gradient_by_patterns() {
+    let body = "input %x : bits[T2 B H8 W8 | C32] input %dy : f32[T2 B H8 W8 C32]
+        %dw : f32[Co32 Ci32 Kh3 Kw3] = conv2d.masked_grad_weight %x, %dy {stride=1, pad=1}
+        %o : f32[T2 B H8 W8 C32] = scale %dy {by=2}";
+    insta::assert_snapshot!(kernel_as(Form::Patterns, body, "o"));
+}
+
 /// A table of a block of positions serves all channels and all taps of a row.
 #[test]
 fn a_grouped_weight_gradient() {

@@ -2,8 +2,9 @@
 
 use SlotElem::{Bits, F32};
 use snnc_kernel::body::{
-    Compare, Condition, Curve, Grid, Groups, Index, Kernel, Lookup, Map, Mask, PatternLists, PatternWalk,
-    Reg, RegData, RegType, Row, Run, Slot, SlotElem, Stmt, TapWalk, Walk, Width, WindowWalk, Word,
+    Compare, Condition, Curve, Grid, Groups, Index, Kernel, Lookup, Map, Mask, OverTime, PatternLists,
+    PatternWalk, Reg, RegData, RegType, Row, Run, Slot, SlotElem, Stmt, TapWalk, Walk, Width, WindowWalk,
+    Word,
 };
 use snnc_kernel::build::{Builder, load, mask_of};
 use snnc_kernel::verify::verify;
@@ -150,13 +151,25 @@ fn walks_read_and_write_what_they_should() {
     assert_eq!(message(|k, all| window(all[1], 2)(k, all)), "`y` is read where it may be written");
     let taps = |rows: Slot, sums: Slot, taps: [usize; 2], apart: i64| {
         move |k: &mut Builder, bits: Slot| {
-            k.add_taps(TapWalk { walk: walk(bits, rows, sums), word: 2, taps, steps: [16, 4], apart })
+            k.add_taps(TapWalk {
+                walk: walk(bits, rows, sums),
+                word: 2,
+                taps,
+                steps: [16, 4],
+                apart,
+                over: None,
+            })
         }
     };
     assert_eq!(message(|k, [x, y, s, _]| taps(x, y, [3, 3], 4)(k, s)), "");
     assert_eq!(message(|k, [x, y, s, _]| taps(x, y, [3, 0], 4)(k, s)), "a walk over 3x0 taps");
     assert_eq!(message(|k, [x, y, s, _]| taps(x, y, [3, 3], -4)(k, s)), "taps backwards by -4");
     assert_eq!(message(|k, [_, y, s, _]| taps(y, y, [3, 3], 4)(k, s)), "`y` is read where it may be written");
+    let over = |k: &mut Builder, [x, y, s, _]: [Slot; 4]| {
+        let over = Some(OverTime { steps: 5, words: 2, pattern: 4 });
+        k.add_taps(TapWalk { walk: walk(s, x, y), word: 2, taps: [3, 3], steps: [16, 4], apart: 4, over })
+    };
+    assert_eq!(message(over), "patterns of 5 timesteps");
 }
 
 #[test]

@@ -5,7 +5,8 @@ use cranelift_codegen::ir::{
     AbiParam, ExtFuncData, ExternalName, InstBuilder, Signature, UserExternalName, Value, types,
 };
 use snnc_kernel::body::{
-    Curve, Groups, Index, Lookup, Map, PatternLists, PatternWalk, Run, Slot, TapWalk, Walk, WindowWalk,
+    Curve, Groups, Index, Lookup, Map, OverTime, PatternLists, PatternWalk, Run, Slot, TapWalk, Walk,
+    WindowWalk,
 };
 
 /// The numbers under which the module knows the functions.
@@ -39,7 +40,7 @@ pub(crate) const WALK_ARGUMENTS: usize = 11;
 /// Arguments of `wide::WindowFn`.
 pub(crate) const WINDOW_ARGUMENTS: usize = 15;
 /// Arguments of `wide::TapsFn`.
-pub(crate) const TAPS_ARGUMENTS: usize = 15;
+pub(crate) const TAPS_ARGUMENTS: usize = 18;
 /// Arguments of `wide::ListPatternsFn`.
 pub(crate) const LIST_ARGUMENTS: usize = 8;
 /// Arguments of `wide::PatternsFn`.
@@ -96,6 +97,8 @@ impl Emitter<'_, '_> {
         arguments.push(self.constant(walk.sums.step));
         arguments.extend(taps.taps.map(|n| self.constant(n as i64)));
         arguments.extend([taps.steps[0], taps.steps[1], taps.apart].map(|n| self.constant(n)));
+        let over = taps.over.unwrap_or(OverTime { steps: 1, words: 0, pattern: 0 });
+        arguments.extend([over.steps as i64, over.words, over.pattern].map(|n| self.constant(n)));
         self.call_wide(function, &arguments);
     }
 

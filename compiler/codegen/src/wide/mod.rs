@@ -76,6 +76,9 @@ pub(crate) type TapsFn = unsafe extern "C" fn(
     down: usize,
     beside: usize,
     apart: usize,
+    steps: usize,
+    time: usize,
+    pattern: usize,
 );
 
 /// A function of a target for `ListPatterns`. Steps count elements of four bytes.

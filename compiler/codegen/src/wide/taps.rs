@@ -12,6 +12,14 @@ pub(super) struct Places {
     pub apart: usize,
 }
 
+/// Timesteps that are walked together, the elements between their words and between the rows of patterns.
+#[derive(Clone, Copy)]
+pub(super) struct OverTime {
+    pub steps: usize,
+    pub time: usize,
+    pub pattern: usize,
+}
+
 impl Places {
     /// The same for the tap at a place of the grid, of which a row has so many, and from a lane on.
     ///

@@ -45,6 +45,20 @@ pub struct TapWalk {
     pub steps: [i64; 2],
     /// Elements from the sums of one tap to those of the next, row after row of taps.
     pub apart: i64,
+    /// Timesteps that are walked together, where rows are those of patterns over them.
+    pub over: Option<OverTime>,
+}
+
+/// Timesteps of a walk over taps: a number that has a bit at one of them at least chooses, of its rows, that of its pattern, whose
+/// bit t is its bit at the t-th of them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct OverTime {
+    /// Timesteps, 2 to [`MAX_STEPS`](super::MAX_STEPS).
+    pub steps: usize,
+    /// Elements from the words of one timestep to those of the next.
+    pub words: i64,
+    /// Elements from the row of one pattern to that of the next.
+    pub pattern: i64,
 }
 
 /// A walk over the set bits that a position sees through the taps of a kernel: all taps' rows are added to one sum.

@@ -2,7 +2,7 @@
 
 use super::{Machine, Run as Outcome};
 use crate::body::{
-    Curve, ENTRIES, GROUP, Groups, Lookup, Map, PARTS, Run, Slot, TapWalk, Walk, WindowWalk, entry,
+    Curve, ENTRIES, GROUP, Groups, Lookup, Map, OverTime, PARTS, Run, Slot, TapWalk, Walk, WindowWalk, entry,
 };
 use crate::math;
 
@@ -45,18 +45,13 @@ impl Machine<'_, '_> {
     pub(super) fn add_taps(&mut self, taps: &TapWalk) -> Outcome {
         let (walk, [rows, columns]) = (&taps.walk, taps.taps);
         for i in 0..self.index(&walk.count)? {
-            let from = self.piece(&walk.bits, i)?;
-            let mut set = Vec::new();
-            for number in 0..walk.words as i64 {
-                let word = self.words(walk.bits.slot, from + number * taps.word, 1)?[0];
-                set.extend((0..64).filter(|bit| word >> bit & 1 == 1).map(|bit| number * 64 + bit));
-            }
+            let chosen = self.chosen_rows(taps, i)?;
             for tap in 0..rows * columns {
                 let (y, x) = ((tap / columns) as i64, (tap % columns) as i64);
                 let at = self.piece(&walk.sums, i)? + tap as i64 * taps.apart;
                 let mut sums = self.numbers(walk.sums.slot, at, walk.lanes)?;
-                for &k in &set {
-                    let row = self.piece(&walk.rows, k)? + y * taps.steps[0] + x * taps.steps[1];
+                for row in &chosen {
+                    let row = row + y * taps.steps[0] + x * taps.steps[1];
                     let row = self.numbers(walk.rows.slot, row, walk.lanes)?;
                     sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
                 }
@@ -64,6 +59,28 @@ impl Machine<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// Where the rows of the first tap are that a position's bits choose.
+    fn chosen_rows(&self, taps: &TapWalk, position: i64) -> Outcome<Vec<i64>> {
+        let (walk, from) = (&taps.walk, self.piece(&taps.walk.bits, position)?);
+        let over = taps.over.unwrap_or(OverTime { steps: 1, words: 0, pattern: 0 });
+        let mut chosen = Vec::new();
+        for number in 0..walk.words as i64 {
+            let word = |t: usize| {
+                let at = from + number * taps.word + t as i64 * over.words;
+                Ok(self.words(walk.bits.slot, at, 1)?[0])
+            };
+            let words = (0..over.steps).map(word).collect::<Outcome<Vec<u64>>>()?;
+            for bit in 0..64 {
+                let pattern =
+                    words.iter().rev().fold(0, |pattern, word| pattern << 1 | (word >> bit & 1) as i64);
+                if pattern != 0 {
+                    chosen.push(self.piece(&walk.rows, number * 64 + bit)? + pattern * over.pattern);
+                }
+            }
+        }
+        Ok(chosen)
     }
 
     /// `sums[j] += rows[k] . with[i]`, in partial sums.

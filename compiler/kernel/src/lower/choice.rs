@@ -155,11 +155,6 @@ fn input_steps(graph: &Graph, step: Inst, input: Value) -> Result<usize, LowerEr
     Ok(Shape::of(graph.ty(slice.map_or(input, |(_, whole)| *whole)))?.steps())
 }
 
-/// The firing rate up to which a walk that serves all taps is the faster gradient of a weight: on one core of a Zen 5
-/// machine, with 512 bits and 128 to 512 channels, it takes 0.0038 + 0.042 · rate cycles for each multiply-add of the dense
-/// product, the grouped form 0.019 (`examples/profile.rs`, `form=…`).
-const ALL_TAPS: f32 = 0.37;
-
 /// The form of the gradient of a weight, if the instruction is one: bits are those of a block of positions, which all
 /// channels and taps of a row use. What is asked for the layer counts where it can be done so; there is no dense one.
 fn gradient(
@@ -175,27 +170,36 @@ fn gradient(
         _no_gradient_of_a_weight => return Ok(None),
     };
     let (x, dy) = (Shape::of(graph.ty(data.args[0]))?, Shape::of(graph.ty(data.args[1]))?);
-    let Some(block) = whole_blocks(&x, &dy) else { return Ok(Some(Form::Walk)) };
     let weight = graph.ty(data.results[0]);
     let kernel = (weight.extent(AxisName::Kh), weight.extent(AxisName::Kw));
-    let work = Work {
-        inputs: block,
+    let (input, steps) = (expected.of(data.args[0]), x.steps());
+    let on_grid = Grid::of(&x, &dy, kernel, conv).is_some();
+    let block = whole_blocks(&x, &dy);
+    let can = |form: &Form| match form {
+        Form::Walk => true,
+        Form::Patterns => on_grid && steps > 1,
+        Form::Grouped => block.is_some(),
+        Form::Dense => false,
+    };
+    let inputs = weight.extent(AxisName::Ci);
+    let all = Work {
+        inputs,
         taps: kernel.0 * kernel.1,
         stride: 1,
         outputs: weight.extent(AxisName::Co),
-        steps: 1,
-        positions: weight.extent(AxisName::Ci).min(64) * weight.extent(AxisName::Kw),
+        steps,
+        positions: inputs.min(64) * kernel.1,
     };
-    let rate = expected.of(data.args[0]).rate;
-    let cheapest = match (Grid::of(&x, &dy, kernel, conv), rate <= ALL_TAPS) {
-        (Some(_), true) => Form::Walk,
-        (Some(_), false) => Form::Grouped,
-        (None, _) => cheapest(&Form::OF_GRADIENTS, expected.of(data.args[0]), &work),
+    // Off the grid, a block's positions stand where input channels do in the forward product.
+    let of_block = Work { inputs: block.unwrap_or(inputs), taps: 1, steps: 1, ..all };
+    let cost = |form: &Form| match on_grid {
+        true => cost::cycles_per_mirrored_add(*form, input, &all),
+        false => cost::cycles_per_add(*form, input, &of_block, cost::CHOSEN_FOR),
     };
+    let cheapest = Form::OF_GRADIENTS.into_iter().filter(can).min_by(|a, b| cost(a).total_cmp(&cost(b)));
     let of = graph.grads.iter().find(|(_, gradient)| *gradient == data.results[0]);
     let asked = of.and_then(|(param, _)| forms.layers.get(&layer(graph, *param)).copied()).or(forms.rest);
-    let form = asked.filter(|form| Form::OF_GRADIENTS.contains(form));
-    Ok(Some(form.unwrap_or(cheapest)))
+    Ok(asked.filter(can).or(cheapest))
 }
 
 /// The geometry of a product with spikes whose form is chosen.

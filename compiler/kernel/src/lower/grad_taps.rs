@@ -10,24 +10,24 @@
 //!
 //! On this grid a tap is a constant distance, so that each spike is found once and adds the rows of nine taps, whose sums
 //! stay in registers. A task takes a tile of output channels and a part of a word of input channels.
+//!
+//! By patterns a block is that of some timesteps together, with their words each: a margin has for each position the sums of its
+//! rows of `dy` over all choices of the timesteps, and a neuron that fires adds once that of the timesteps it fires at.
 
 use super::grad_weight::Task;
+use super::patterns::groups;
 use super::view::{Shape, TILE, Tile, one_tile};
 use super::{LowerError, Lowering};
-use crate::body::{Index, MAX_WORDS, Row, Run, Slot, TapWalk, Walk, Width, Word};
+use crate::body::{
+    ENTRIES, Groups, Index, MAX_STEPS, MAX_WORDS, OverTime, Row, Run, Slot, TapWalk, Walk, Width, Word, entry,
+};
 use crate::build::{Builder, load, load_word};
+use crate::cost::task_inputs;
 use snnc_ir::Conv;
 use snnc_plan::Tasks;
 
 /// Bits of a block, at most: with their margin and 32 lanes the rows of `dy` are two thirds of the nearest cache.
 const BITS: usize = 192;
-/// Tasks that there should be at least, and the fewest and the most input channels of one: a block's rows of `dy` are
-/// copied once for all of them.
-const TASKS: usize = 4;
-const CHANNELS: [usize; 2] = [16, 256];
-/// Bytes of a task's sums, at most: half of the second cache.
-const SUMS: usize = 512 << 10;
-
 /// How positions are laid out.
 #[derive(Clone, Copy, Debug)]
 pub struct Grid {
@@ -82,23 +82,21 @@ impl Grid {
     }
 }
 
-/// Lowers the gradient of a weight on a grid.
-pub fn lower(lowering: &mut Lowering<'_>, task: Task, grid: Grid) -> Result<(), LowerError> {
+/// Lowers the gradient of a weight on a grid, by patterns or timestep by timestep.
+pub fn lower(lowering: &mut Lowering<'_>, task: Task, grid: Grid, patterns: bool) -> Result<(), LowerError> {
     let Task { mut draw, name, x, dy, dw, kernel } = task;
     let tiles = dy.shape.tiles();
     let (positions, taps) = (grid.words() * 64, kernel.0 * kernel.1);
-    let mut part = CHANNELS[1].min(x.shape.channels.next_power_of_two());
-    let few = |part: usize| tiles * x.shape.channels.div_ceil(part) < TASKS;
-    while (few(part) || part * taps * TILE * 4 > SUMS) && part > CHANNELS[0] {
-        part /= 2;
-    }
+    let part = task_inputs(x.shape.channels, dy.shape.channels, taps);
     let parts = x.shape.channels.div_ceil(part);
     let k = &mut draw.k;
-    let rows = (positions + 2 * grid.margin()) * TILE;
+    let step = if patterns { ENTRIES * TILE } else { TILE };
+    let together = if patterns { x.shape.steps().min(MAX_STEPS) } else { 1 };
     let sums = k.scratch("sums", part * taps * TILE);
-    let rows = k.scratch("dy", rows);
+    let rows = k.scratch("dy", (positions + 2 * grid.margin()) * step);
+    let over_time = patterns.then(|| k.scratch("over_time", MAX_STEPS * TILE));
     let gathered = k.scratch_words("gathered", positions);
-    let turned = k.scratch_words("turned", positions);
+    let turned = k.scratch_words("turned", together * positions);
     let tile = k.index("tile", Index::Task.quotient(parts));
     let first = k.index("first", Index::Task.remainder(parts) * part);
     let gradient = Gradient {
@@ -108,6 +106,8 @@ pub fn lower(lowering: &mut Lowering<'_>, task: Task, grid: Grid) -> Result<(), 
         dw,
         sums,
         rows,
+        step,
+        over_time,
         gathered,
         turned,
         kernel,
@@ -129,18 +129,23 @@ struct Gradient {
     dw: Slot,
     /// `[ci tap]` rows of output channels; taps from the last to the first.
     sums: Slot,
-    /// The rows of `dy` of a block, and around it.
+    /// The rows of `dy` of a block, and around it; by patterns, for each position the sums of those of some timesteps.
     rows: Slot,
+    /// Elements from the rows of one position to those of the next.
+    step: usize,
+    /// By patterns: the rows of a position at some timesteps, one after the other.
+    over_time: Option<Slot>,
     /// The words of a block, position by position.
     gathered: Slot,
-    /// The same, word after word channel by channel.
+    /// The same, timestep after timestep, word after word channel by channel.
     turned: Slot,
     kernel: (usize, usize),
 }
 
-/// A block: its first image, of all timesteps one after the other, and its first row.
+/// A block: its first image at each of its timesteps, where those of all timesteps stand one after the other, and its first
+/// row.
 struct Block {
-    image: Index,
+    first: Vec<Index>,
     row: Index,
     /// Images and rows that are there.
     images: Index,
@@ -156,36 +161,64 @@ impl Gradient {
             _ => k.index("channels", (Index::from(channels) - first).min(part)),
         };
         let words = k.index("words", (&count + 63usize).quotient(64));
+        // Rows of patterns may lie closer than those of a whole tile.
+        let n = if self.over_time.is_some() { TILE } else { tile.n };
         let zero = |k: &mut Builder, slot: Slot, rows: usize| {
-            k.for_range("zero", 0, rows, |k, i| k.store(slot, i * TILE, Row::constant(0.0, tile.n)));
+            k.for_range("zero", 0, rows, |k, i| k.store(slot, i * TILE, Row::constant(0.0, n)));
         };
         zero(k, self.sums, part * self.kernel.0 * self.kernel.1);
-        zero(k, self.rows, grid.words() * 64 + 2 * grid.margin());
+        zero(k, self.rows, (grid.words() * 64 + 2 * grid.margin()) * (self.step / TILE));
         k.for_range("p", 0, grid.words() * 64, |k, p| {
             k.store_word(self.gathered, p * 2, Word::Const(0), Width::Full);
         });
-        let images = Index::Batch * self.x.1.steps();
-        k.for_step("n", 0, &images, grid.images, |k, n| {
-            k.for_step("y", 0, grid.height, grid.rows, |k, y| {
-                let there = k.index("images", (&images - &n).min(grid.images));
-                let rows = k.index("rows", (Index::from(grid.height) - &y).min(grid.rows));
-                let block = Block { image: n.clone(), row: y, images: there, rows };
-                self.margin(k, &block, tile);
-                k.for_range("word", 0, &words, |k, word| {
-                    self.gather(k, &block, &(first.quotient(64) + &word));
-                    k.for_range("part", 0, grid.words(), |k, part| {
-                        k.turn((self.turned, &part * 128), (self.gathered, &part * 128));
-                    });
-                    let left = k.index("left", (&count - &word * 64).min(64));
-                    k.add_taps(self.walk(&left, first, &word, tile.n));
-                });
-            });
-        });
+        let steps = self.x.1.steps();
+        let channels = (first, &count, &words);
+        if self.over_time.is_none() {
+            let images = Index::Batch * steps;
+            self.blocks(k, tile, channels, &images, |n| vec![n.clone()]);
+        } else {
+            for (t, together) in groups(steps) {
+                let at = |n: &Index| (t..t + together).map(|t| Index::Batch * t + n).collect();
+                self.blocks(k, tile, channels, &Index::Batch, at);
+            }
+        }
         self.write(k, tile, first, &count);
     }
 
+    /// All blocks of so many images, of which each has its place at some timesteps.
+    fn blocks(
+        &self,
+        k: &mut Builder,
+        tile: &Tile,
+        (first, count, words): (&Index, &Index, &Index),
+        images: &Index,
+        places: impl Fn(&Index) -> Vec<Index>,
+    ) {
+        let grid = self.grid;
+        k.for_step("n", 0, images, grid.images, |k, n| {
+            k.for_step("y", 0, grid.height, grid.rows, |k, y| {
+                let there = k.index("images", (images - &n).min(grid.images));
+                let rows = k.index("rows", (Index::from(grid.height) - &y).min(grid.rows));
+                let first_images = places(&n).into_iter().map(|image| k.index("image", image)).collect();
+                let block = Block { first: first_images, row: y, images: there, rows };
+                self.margin(k, &block, tile);
+                k.for_range("word", 0, words, |k, word| {
+                    for (t, image) in block.first.iter().enumerate() {
+                        self.gather(k, &block, image, &(first.quotient(64) + &word));
+                        k.for_range("part", t * grid.words(), (t + 1) * grid.words(), |k, part| {
+                            let from = (&part - t * grid.words()) * 128;
+                            k.turn((self.turned, &part * 128), (self.gathered, from));
+                        });
+                    }
+                    let left = k.index("left", (count - &word * 64).min(64));
+                    k.add_taps(self.walk(&left, first, &word, tile.n, block.first.len()));
+                });
+            });
+        });
+    }
+
     /// The walk over the channels of a word of the task's.
-    fn walk(&self, count: &Index, first: &Index, word: &Index, lanes: usize) -> TapWalk {
+    fn walk(&self, count: &Index, first: &Index, word: &Index, lanes: usize, timesteps: usize) -> TapWalk {
         let (rows, columns) = self.kernel;
         let taps = (rows * columns * TILE) as i64;
         TapWalk {
@@ -193,19 +226,24 @@ impl Gradient {
                 count: count.clone(),
                 words: self.grid.words(),
                 bits: Run { slot: self.turned, at: first.remainder(64) * 2, step: 2 },
-                rows: Run { slot: self.rows, at: 0.into(), step: TILE as i64 },
+                rows: Run { slot: self.rows, at: 0.into(), step: self.step as i64 },
                 lanes,
                 sums: Run { slot: self.sums, at: word * (64 * taps), step: taps },
             },
             word: 128,
             taps: [rows, columns],
-            steps: [(self.grid.line() * TILE) as i64, TILE as i64],
+            steps: [(self.grid.line() * self.step) as i64, self.step as i64],
             apart: TILE as i64,
+            over: self.over_time.map(|_| OverTime {
+                steps: timesteps,
+                words: (self.grid.words() * 128) as i64,
+                pattern: entry(lanes) as i64,
+            }),
         }
     }
 
-    /// The words of a block; what lies between rows and images stays 0, and so does what is not there.
-    fn gather(&self, k: &mut Builder, block: &Block, word: &Index) {
+    /// The words of a block at a timestep; what lies between rows and images stays 0, and so does what is not there.
+    fn gather(&self, k: &mut Builder, block: &Block, first: &Index, word: &Index) {
         let (grid, (slot, shape)) = (self.grid, self.x);
         k.for_range("g", 0, grid.images, |k, image| {
             let here = Index::from(grid.rows)
@@ -215,7 +253,7 @@ impl Gradient {
             let row =
                 |k: &mut Builder, y: &Index| k.index("to", (&image * grid.image() + y * grid.line()) * 2);
             k.for_range("r", 0, &here, |k, y| {
-                let from = (&block.image + &image) * shape.positions() + (&block.row + &y) * grid.width;
+                let from = (first + &image) * shape.positions() + (&block.row + &y) * grid.width;
                 let from = k.index("from", from * shape.stride() + word * 2);
                 let to = row(k, &y);
                 k.for_range("x", 0, grid.width, |k, x| {
@@ -234,28 +272,48 @@ impl Gradient {
 
     /// The rows of `dy` that a block's taps see.
     fn margin(&self, k: &mut Builder, block: &Block, tile: &Tile) {
-        let (grid, (slot, shape)) = (self.grid, self.dy);
-        let (pad, lane) = (grid.pad, &tile.index * TILE);
+        let (grid, shape) = (self.grid, self.dy.1);
+        let (pad, n) = (grid.pad, if self.over_time.is_some() { TILE } else { tile.n });
         k.for_range("g", 0, &block.images, |k, image| {
             // Rows of the image that the block sees above, in and below it.
             let above = if grid.images == 1 { pad } else { 0 };
             let first = k.index("row", &block.row - above);
             k.for_range("r", 0, grid.rows + 2 * above, |k, r| {
                 let y = k.index("y", &first + &r);
-                let to = (&image * grid.image() + (&r + (pad - above)) * grid.line() + pad) * TILE;
+                let to = (&image * grid.image() + (&r + (pad - above)) * grid.line() + pad) * self.step;
                 let to = k.index("to", to);
                 let inside =
                     k.index("inside", (&y + 1).max(0).min(1) * (Index::from(grid.height) - &y).max(0).min(1));
                 k.for_range("x", 0, &inside * grid.width, |k, x| {
-                    let from = (&block.image + &image) * shape.positions() + &y * grid.width + &x;
-                    let row = load(slot, from * shape.stride() + &lane, tile.n);
-                    k.store(self.rows, &to + x * TILE, row);
+                    let position = k.index("position", &y * grid.width + &x);
+                    let from = |first: &Index| {
+                        let position = (first + &image) * shape.positions() + &position;
+                        position * shape.stride() + &tile.index * TILE
+                    };
+                    let from = block.first.iter().map(from).collect();
+                    self.margin_rows(k, from, &to + x * self.step, tile.n);
                 });
                 k.for_range("x", inside * grid.width, grid.width, |k, x| {
-                    k.store(self.rows, &to + x * TILE, Row::constant(0.0, tile.n));
+                    k.for_range("row", 0, self.step / TILE, |k, row| {
+                        k.store(self.rows, &to + &x * self.step + row * TILE, Row::constant(0.0, n));
+                    });
                 });
             });
         });
+    }
+
+    /// The rows of a position of the margin: that of `dy`, or all sums of those of its timesteps.
+    fn margin_rows(&self, k: &mut Builder, from: Vec<Index>, to: Index, n: usize) {
+        let timesteps = from.len();
+        let target = self.over_time.unwrap_or(self.rows);
+        let first = if self.over_time.is_some() { Index::from(0) } else { to.clone() };
+        for (t, from) in from.into_iter().enumerate() {
+            k.store(target, &first + t * TILE, load(self.dy.0, from, n));
+        }
+        if let Some(slot) = self.over_time {
+            let rows = Run { slot, at: 0.into(), step: TILE as i64 };
+            k.sum_groups(Groups { count: timesteps, rows, lanes: n, table: (self.rows, to) });
+        }
     }
 
     /// Stores the sums as `[Co Ci Kh Kw]`.

@@ -68,8 +68,10 @@ pub fn masked(lowering: &mut Lowering<'_>, inst: Inst, attrs: Conv) -> Result<()
     let form = lowering.choices.of_gradient(inst)?;
     let buffer = lowering.add_value(result)?;
     let dw = draw.write(buffer, SlotElem::F32);
-    if let Some(grid) = Grid::of(&x.shape, &dy.shape, kernel, attrs).filter(|_| form == Form::Walk) {
-        return grad_taps::lower(lowering, Task { draw, name, x, dy, dw, kernel }, grid);
+    let grid = Grid::of(&x.shape, &dy.shape, kernel, attrs).filter(|_| form != Form::Grouped);
+    if let Some(grid) = grid {
+        let patterns = form == Form::Patterns;
+        return grad_taps::lower(lowering, Task { draw, name, x, dy, dw, kernel }, grid, patterns);
     }
     let (words, tiles) = (x.shape.words(), dy.shape.wide_tiles());
     let k = &mut draw.k;

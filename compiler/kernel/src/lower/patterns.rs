@@ -14,7 +14,7 @@ use crate::build::Builder;
 use crate::cost::pattern_words;
 
 /// The first timestep and the number of timesteps of each group: as few groups as can be, of 2 timesteps at least.
-fn groups(steps: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(super) fn groups(steps: usize) -> impl Iterator<Item = (usize, usize)> {
     let count = steps.div_ceil(MAX_STEPS);
     (0..count).map(move |i| (steps * i / count, steps * (i + 1) / count - steps * i / count))
 }

@@ -1,7 +1,7 @@
 //! Walks that serve all taps of a kernel: nine taps of one vector are nine sums in registers.
 
 use super::{LANES, mask};
-use crate::wide::bits::Words;
+use crate::wide::bits::{Patterned, Words};
 use crate::wide::taps::Places;
 use std::arch::x86_64::*;
 
@@ -21,6 +21,9 @@ pub(super) unsafe extern "C" fn add_taps(
     down: usize,
     beside: usize,
     apart: usize,
+    steps: usize,
+    time: usize,
+    pattern: usize,
 ) {
     // SAFETY: the kernel interpreter's rules hold for the kernel that calls: `count` positions of `words` words, for each
     // tap a row of `lanes` for each set bit, and sums of `lanes` for each position and tap lie inside their buffers. The
@@ -28,12 +31,19 @@ pub(super) unsafe extern "C" fn add_taps(
     unsafe {
         for position in 0..count {
             let from = bits.cast::<u32>().add(position * bits_step);
-            let numbers = || Words::new(from, words, word);
+            let one = || Words::new(from, words, word).map(|number| number * rows_step);
+            let all = || {
+                let all = Patterned::new(from, (words, word), steps, time);
+                all.map(|(number, own)| number * rows_step + own * pattern)
+            };
             let sums = sums.add(position * sums_step);
             let places = Places { rows, rows_step, down, beside, sums, sums_step, apart };
             for lane in (0..lanes).step_by(LANES) {
                 let places = places.of((0, 0), tap_columns, lane);
-                by_taps(&numbers, lanes - lane, places, (tap_rows, tap_columns));
+                match steps {
+                    1 => by_taps(&one, lanes - lane, places, (tap_rows, tap_columns)),
+                    _ => by_taps(&all, lanes - lane, places, (tap_rows, tap_columns)),
+                }
             }
         }
     }
@@ -44,8 +54,8 @@ pub(super) unsafe extern "C" fn add_taps(
 /// # Safety
 /// As [`add_taps`].
 #[target_feature(enable = "avx2,bmi1,popcnt")]
-unsafe fn by_taps(
-    numbers: &impl Fn() -> Words,
+unsafe fn by_taps<I: Iterator<Item = usize>>(
+    numbers: &impl Fn() -> I,
     lanes: usize,
     places: Places,
     (rows, columns): (usize, usize),
@@ -76,11 +86,11 @@ unsafe fn by_taps(
 #[target_feature(enable = "avx2,bmi1,popcnt")]
 #[inline]
 unsafe fn sum<const R: usize, const C: usize, const WHOLE: bool>(
-    numbers: Words,
+    numbers: impl Iterator<Item = usize>,
     last: __m256i,
     places: Places,
 ) {
-    let Places { rows, rows_step, down, beside, sums, apart, .. } = places;
+    let Places { rows, down, beside, sums, apart, .. } = places;
     // SAFETY: the caller's promise; masked loads and stores touch no lane beyond a row's last.
     unsafe {
         let load = |from: *const f32| match WHOLE {
@@ -90,7 +100,7 @@ unsafe fn sum<const R: usize, const C: usize, const WHOLE: bool>(
         let mut acc: [[__m256; C]; R] =
             std::array::from_fn(|y| std::array::from_fn(|x| load(sums.add((y * C + x) * apart))));
         for number in numbers {
-            let row = rows.add(number * rows_step);
+            let row = rows.add(number);
             for (y, acc) in acc.iter_mut().enumerate() {
                 for (x, acc) in acc.iter_mut().enumerate() {
                     *acc = _mm256_add_ps(*acc, load(row.add(y * down + x * beside)));

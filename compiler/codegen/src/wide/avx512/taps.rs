@@ -4,7 +4,8 @@
 
 use super::patterns::NUMBERS;
 use super::{LANES, last_mask, mask};
-use crate::wide::taps::Places;
+use crate::wide::bits::Patterned;
+use crate::wide::taps::{OverTime, Places};
 use std::arch::x86_64::*;
 
 /// The numbers of the set bits of a position of up to four words; a word's store reaches 63 bytes further.
@@ -88,12 +89,21 @@ pub(super) unsafe extern "C" fn add_taps(
     down: usize,
     beside: usize,
     apart: usize,
+    steps: usize,
+    time: usize,
+    pattern: usize,
 ) {
     let places = Places { rows, rows_step, down, beside, sums, sums_step, apart };
     // SAFETY: the kernel interpreter's rules hold for the kernel that calls: `count` positions of `words` words, for each
     // tap a row of `lanes` for each set bit, and sums of `lanes` for each position and tap lie inside their buffers. The
     // features were detected before this function was chosen.
-    unsafe { walk(count, words, lanes, (bits.cast(), bits_step, word), places, (tap_rows, tap_columns)) }
+    unsafe {
+        let (bits, taps) = ((bits.cast(), bits_step, word), (tap_rows, tap_columns));
+        match steps {
+            1 => walk(count, words, lanes, bits, places, taps),
+            _ => walk_over_time(count, words, lanes, bits, OverTime { steps, time, pattern }, places, taps),
+        }
+    }
 }
 
 /// # Safety
@@ -120,10 +130,105 @@ unsafe fn walk(
             if position + 1 < count {
                 length = fill(position + 1);
             }
-            let list = (&lists[position % 2], own);
+            let list = &lists[position % 2];
+            let numbers = || list.numbers(own).map(|number| number * places.rows_step);
             let places = Places { sums: places.sums.add(position * places.sums_step), ..places };
-            by_lanes(list, lanes, places, taps);
+            by_lanes(&numbers, lanes, places, taps);
         }
+    }
+}
+
+/// The same where rows are those of patterns over time.
+///
+/// # Safety
+/// As [`add_taps`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt,bmi1")]
+unsafe fn walk_over_time(
+    count: usize,
+    words: usize,
+    lanes: usize,
+    (bits, bits_step, word): (*const u32, usize, usize),
+    over: OverTime,
+    places: Places,
+    taps: (usize, usize),
+) {
+    let (step, pattern) = (places.rows_step, over.pattern);
+    let last = words * 64 * step + (1 << over.steps) * pattern;
+    let listed = step.is_multiple_of(LANES) && pattern.is_multiple_of(LANES) && last / LANES <= 1 << 16;
+    let mut list = OverTimeList([0; 256 + 32]);
+    // SAFETY: the caller's promise.
+    unsafe {
+        for position in 0..count {
+            let bits = bits.add(position * bits_step);
+            let places = Places { sums: places.sums.add(position * places.sums_step), ..places };
+            if listed {
+                let length = list.fill(bits, (words, word), over, step);
+                by_lanes(&|| list.rows(length), lanes, places, taps);
+            } else {
+                let all = || Patterned::new(bits, (words, word), over.steps, over.time);
+                by_lanes(&|| all().map(|(number, own)| number * step + own * pattern), lanes, places, taps);
+            }
+        }
+    }
+}
+
+/// Places of rows, in vectors from the first, of the numbers of up to four words; a store reaches further.
+#[repr(align(64))]
+struct OverTimeList([u16; 256 + 32]);
+
+impl OverTimeList {
+    /// Fills the list; its length.
+    ///
+    /// # Safety
+    /// As [`List::fill`], for each timestep; places of rows fit their type.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt,bmi1")]
+    #[inline]
+    unsafe fn fill(
+        &mut self,
+        bits: *const u32,
+        (words, apart): (usize, usize),
+        over: OverTime,
+        step: usize,
+    ) -> usize {
+        const HALF: usize = 32;
+        let times = |n: usize| _mm512_set1_epi16((n / LANES) as i16);
+        // SAFETY: `words` words of each timestep are read; each half stores 64 bytes at most 224 places behind the list's
+        // start.
+        unsafe {
+            let numbers = _mm512_cvtepu8_epi16(_mm256_loadu_si256(NUMBERS.as_ptr().cast()));
+            let first = _mm512_mullo_epi16(numbers, times(step));
+            let mut length = 0;
+            for half in 0..2 * words {
+                let from = bits.add(half / 2 * apart + half % 2);
+                let mut row = _mm512_add_epi16(first, times(half * HALF * step));
+                let mut any = 0;
+                for t in 0..over.steps {
+                    let own = from.add(t * over.time).read();
+                    row = _mm512_mask_add_epi16(row, own, row, times(over.pattern << t));
+                    any |= own;
+                }
+                let to = self.0.as_mut_ptr().add(length);
+                _mm512_storeu_si512(to.cast(), _mm512_maskz_compress_epi16(any, row));
+                length += any.count_ones() as usize;
+            }
+            length
+        }
+    }
+
+    /// Elements from the first row to those of the first places, four of which are read at a load.
+    #[inline]
+    fn rows(&self, length: usize) -> impl Iterator<Item = usize> {
+        let four = |at: usize| {
+            debug_assert!(at <= 256);
+            // SAFETY: 32 places follow the last of 256.
+            unsafe { self.0.as_ptr().add(at).cast::<u64>().read_unaligned() }
+        };
+        let mut left = four(0);
+        (0..length).map(move |at| {
+            let place = left as u16;
+            left = if at % 4 == 3 { four(at + 1) } else { left >> 16 };
+            usize::from(place) * LANES
+        })
     }
 }
 
@@ -133,7 +238,12 @@ unsafe fn walk(
 /// As [`add_taps`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt,bmi1")]
 #[inline]
-unsafe fn by_lanes(list: (&List, usize), lanes: usize, places: Places, (rows, columns): (usize, usize)) {
+unsafe fn by_lanes<I: Iterator<Item = usize>>(
+    numbers: &impl Fn() -> I,
+    lanes: usize,
+    places: Places,
+    (rows, columns): (usize, usize),
+) {
     let last = last_mask(lanes);
     // SAFETY: the caller's promise; all lanes and taps that are named are there.
     unsafe {
@@ -142,20 +252,20 @@ unsafe fn by_lanes(list: (&List, usize), lanes: usize, places: Places, (rows, co
             if (rows, columns) == (3, 3) {
                 let places = places.of((0, 0), columns, lane);
                 match left {
-                    32.. => sum::<3, 3, 2, true>(list, last, places),
-                    17..=31 => sum::<3, 3, 2, false>(list, last, places),
-                    16 => sum::<3, 3, 1, true>(list, last, places),
-                    _ => sum::<3, 3, 1, false>(list, last, places),
+                    32.. => sum::<3, 3, 2, true>(numbers(), last, places),
+                    17..=31 => sum::<3, 3, 2, false>(numbers(), last, places),
+                    16 => sum::<3, 3, 1, true>(numbers(), last, places),
+                    _ => sum::<3, 3, 1, false>(numbers(), last, places),
                 }
                 continue;
             }
             for tap in 0..rows * columns {
                 let places = places.of((tap / columns, tap % columns), columns, lane);
                 match left {
-                    32.. => sum::<1, 1, 2, true>(list, last, places),
-                    17..=31 => sum::<1, 1, 2, false>(list, last, places),
-                    16 => sum::<1, 1, 1, true>(list, last, places),
-                    _ => sum::<1, 1, 1, false>(list, last, places),
+                    32.. => sum::<1, 1, 2, true>(numbers(), last, places),
+                    17..=31 => sum::<1, 1, 2, false>(numbers(), last, places),
+                    16 => sum::<1, 1, 1, true>(numbers(), last, places),
+                    _ => sum::<1, 1, 1, false>(numbers(), last, places),
                 }
             }
         }
@@ -169,11 +279,11 @@ unsafe fn by_lanes(list: (&List, usize), lanes: usize, places: Places, (rows, co
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt,bmi1")]
 #[inline]
 unsafe fn sum<const R: usize, const C: usize, const N: usize, const WHOLE: bool>(
-    list: (&List, usize),
+    chosen: impl Iterator<Item = usize>,
     last: __mmask16,
     places: Places,
 ) {
-    let Places { rows, rows_step, down, beside, sums, apart, .. } = places;
+    let Places { rows, down, beside, sums, apart, .. } = places;
     // SAFETY: the caller's promise; masked loads and stores touch no lane beyond a row's last.
     unsafe {
         let load = |from: *const f32, v: usize| {
@@ -187,8 +297,8 @@ unsafe fn sum<const R: usize, const C: usize, const N: usize, const WHOLE: bool>
                 }
             }
         }
-        for number in list.0.numbers(list.1) {
-            let row = rows.add(number * rows_step);
+        for row in chosen {
+            let row = rows.add(row);
             for (y, acc) in acc.iter_mut().enumerate() {
                 for (x, acc) in acc.iter_mut().enumerate() {
                     for (v, acc) in acc.iter_mut().enumerate() {
