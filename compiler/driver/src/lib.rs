@@ -60,7 +60,8 @@ pub struct Options {
     pub forms: Forms,
     /// The vectors of products with spikes: all give the same bits.
     pub vectors: Vectors,
-    /// What training may take for parameters, gradients and the activations of a batch: what does not fit is computed again, to the same bits.
+    /// What training may take for parameters, gradients and the activations of a batch: what does not fit is computed
+    /// again, to the same bits.
     pub memory: Memory,
     /// The samples of a batch for which the memory is laid out; those of the recipe where it is not given. Right at any
     /// number.

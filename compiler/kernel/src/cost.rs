@@ -1,7 +1,8 @@
 //! What a product with spikes costs in each of its forms.
 //!
 //! ```text
-//! walk     (taken up and put down + rate · rows) for each block of words of a position ; falls with the rate
+//! walk     (taken up and put down + rate · rows) for each block of words of a position ; falls with the rate; of few
+//!          channels all taps are one block
 //! patterns lists of a position + the sums of all patterns + fires · channels · taps rows   ; falls as spikes repeat
 //! grouped  a table's making / positions + 16 lookups                                 ; the same at every rate
 //! dense    one multiply-add after the other                                          ; the same at every rate
@@ -9,7 +10,7 @@
 //!
 //! The constants are those that fit what `cargo bench --bench masked_add` prints on one core of a Zen 5 machine for a
 //! convolution of 3×3 over firing rates of 5 to 60 %: with vectors of 512 bits, by which forms are chosen, within 12 % of it
-//! for 128, 64 and 32 channels, with the others for 128; with 16 channels a walk is up to 35 % faster than is said. Below 10 %
+//! for 128 and 64 channels and for 16 and 32 of them, whose taps are walked at once, with the others for 128. Below 10 %
 //! a walk takes two words of 128 output channels, more rows than the nearest cache has, and is up to 30 % slower: in a
 //! network, whose sums lie further away, that is faster all the same (`examples/profile.rs`, a rate of 5 %). A walk of 256
 //! bits is slower with 32 channels and fewer.
@@ -27,7 +28,7 @@
 //! bits they fit within 15 %, with 128 bits within 30 %.
 //!
 //! So the grouped form is the better one from 26 to 31 % on, whatever the vectors, and the dense form nowhere; with 32
-//! channels from 22 %, with 16 from 15 % on.
+//! output channels from 20 to 25 %, with 16 from 10 % on.
 
 use crate::body::{GROUP, MAX_LIST_WORDS, MAX_STEPS, MAX_WORDS};
 use crate::form::Form;
@@ -210,22 +211,22 @@ const FURTHER: f64 = 3.0;
 /// finding a row, and adding a vector of it.
 const WINDOW: (f64, f64, f64, f64) = (5.3, 8.0, 0.28, 0.55);
 
-/// All that a position sees.
-fn window(rate: f32, work: &Work, vectors: f64) -> f64 {
+/// All that a position sees, for the output channels of a tile.
+fn window(rate: f32, work: &Work, lanes: usize, vectors: f64) -> f64 {
     let (half, sum, row, vector) = WINDOW;
     let bits = (work.taps * work.inputs) as f64;
     let listed = (work.taps * work.inputs.div_ceil(32)) as f64 * half + vectors * sum;
-    (listed + f64::from(rate) * bits * (row + vectors * vector)) / (bits * work.outputs as f64)
+    (listed + f64::from(rate) * bits * (row + vectors * vector)) / (bits * lanes as f64)
 }
 
 /// The words of input channels of a position, a list for each block of them.
 fn walk(rate: f32, work: &Work, vector: Vector) -> f64 {
     let costs = vector.costs();
-    if vector == Vector::Bits512 && is_window(work.inputs, work.taps, work.outputs) {
-        return window(rate, work, work.outputs.div_ceil(vector.lanes()) as f64);
-    }
     let (words, lanes) = (work.inputs.div_ceil(64), work.outputs.min(TILE));
     let vectors = lanes.div_ceil(vector.lanes()) as f64;
+    if vector == Vector::Bits512 && is_window(work.inputs, work.taps, lanes) {
+        return window(rate, work, lanes, vectors);
+    }
     let lists = words.div_ceil(block_words(lanes, rate));
     let made = lists as f64 * (costs.word + vectors * costs.sum) + (words - lists) as f64 * FURTHER;
     let row = costs.row + vectors * costs.vector;
