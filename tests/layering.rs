@@ -162,6 +162,7 @@ const UNSAFE: &[&str] = &[
     "compiler/codegen/src/wide/avx512/window.rs",
     "compiler/codegen/src/wide/bits.rs",
     "compiler/codegen/src/wide/curves.rs",
+    "compiler/codegen/src/wide/fire.rs",
     "compiler/codegen/src/wide/mod.rs",
     "compiler/codegen/src/wide/patterns.rs",
     "compiler/codegen/src/wide/taps.rs",

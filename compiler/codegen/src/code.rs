@@ -176,6 +176,8 @@ fn module(isa: OwnedTargetIsa, wide: Option<Wide>) -> JITModule {
     if let Some(wide) = wide {
         builder.symbol("snnc_add_rows", wide.add_rows as *const u8);
         builder.symbol("snnc_add_window", wide.add_window as *const u8);
+        builder.symbol("snnc_fire", wide.fire as *const u8);
+        builder.symbol("snnc_fire_above", wide.fire_above as *const u8);
         builder.symbol("snnc_add_taps", wide.add_taps as *const u8);
         builder.symbol("snnc_dot_rows", wide.dot_rows as *const u8);
         builder.symbol("snnc_list_patterns", wide.list_patterns as *const u8);
@@ -208,6 +210,8 @@ fn declare_wide(module: &mut JITModule) -> Result<emit::WideNames, CodegenError>
     Ok(emit::WideNames {
         add_rows: declare("snnc_add_rows", emit::WALK_ARGUMENTS)?,
         add_window: declare("snnc_add_window", emit::WINDOW_ARGUMENTS)?,
+        fire: declare("snnc_fire", emit::FIRE_ARGUMENTS)?,
+        fire_above: declare("snnc_fire_above", emit::FIRE_ARGUMENTS)?,
         add_taps: declare("snnc_add_taps", emit::TAPS_ARGUMENTS)?,
         dot_rows: declare("snnc_dot_rows", emit::WALK_ARGUMENTS)?,
         list_patterns: declare("snnc_list_patterns", emit::LIST_ARGUMENTS)?,

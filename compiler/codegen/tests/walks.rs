@@ -6,8 +6,8 @@ use common::{Random, numbers};
 use proptest::prelude::*;
 use snnc_codegen::{Vectors, run_as};
 use snnc_kernel::body::{
-    Curve, ENTRIES, GROUP, Groups, Index, Kernel, Lookup, MAX_LANES, MAX_STEPS, MAX_WORDS, Map, OverTime,
-    PARTS, Run, SlotElem, TapWalk, Walk, WindowWalk, entry,
+    Current, Curve, ENTRIES, Fire, GROUP, Groups, Index, Kernel, Lookup, MAX_LANES, MAX_STEPS, MAX_WORDS,
+    Map, OverTime, PARTS, Run, SlotElem, TapWalk, Walk, WindowWalk, entry,
 };
 use snnc_kernel::build::Builder;
 
@@ -285,6 +285,81 @@ proptest! {
         let window = Window { count, words, lanes, taps, gap, half };
         for vectors in ALL {
             same(&window.kernel(), &window.buffers(seed, rate), vectors);
+        }
+    }
+}
+
+/// Sizes of neurons through time: positions, neurons of each, timesteps, their currents, and what lies between one piece and the
+/// next.
+#[derive(Clone, Debug)]
+struct Neurons {
+    count: usize,
+    lanes: usize,
+    steps: usize,
+    currents: Vec<Current>,
+    gap: usize,
+    above: bool,
+}
+
+impl Neurons {
+    /// Elements from one position to the next, of numbers and of bits.
+    fn each(&self) -> (usize, usize) {
+        (self.lanes + self.gap % 5, 2 * (self.lanes.div_ceil(64) + self.gap % 3))
+    }
+
+    /// Two tasks, each with its own positions.
+    fn kernel(&self) -> Kernel {
+        let mut k = Builder::new("neurons");
+        let numbers = [k.read("x", SlotElem::F32), k.read("y", SlotElem::F32)];
+        let (bits, spikes) = (k.read("z", SlotElem::Bits), k.write("s", SlotElem::Bits));
+        let (number, bit) = self.each();
+        let over = |slot, each: usize| {
+            let run = Run { slot, at: Index::Task * (each * self.count), step: each as i64 };
+            (run, Index::from(2 * each * self.count))
+        };
+        let currents = self.currents.iter().enumerate().map(|(i, current)| {
+            let (run, time) = match current {
+                Current::Numbers => over(numbers[i], number),
+                Current::Bits => over(bits, bit),
+            };
+            (*current, run, time)
+        });
+        k.fire(Fire {
+            count: self.count.into(),
+            lanes: self.lanes,
+            steps: self.steps,
+            currents: currents.collect(),
+            spikes: over(spikes, bit),
+            constants: [0.75f32, 0.5, 0.25, -0.125, 0.0625].map(f32::to_bits),
+            above: self.above,
+        });
+        k.finish()
+    }
+
+    fn buffers(&self, seed: u64) -> Vec<Vec<u32>> {
+        let ((number, bit), all) = (self.each(), 2 * self.count * self.steps);
+        let mut random = Random(seed);
+        let words = (0..all * bit).map(|_| random.below(1 << 32) as u32).collect();
+        vec![numbers(seed, all * number), numbers(seed ^ 3, all * number), words, vec![u32::MAX; all * bit]]
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
+    #[test]
+    fn all_vectors_agree_on_neurons(
+        seed: u64,
+        count in 0usize..4,
+        lanes in 1usize..=MAX_LANES,
+        steps in 1usize..=6,
+        bits in prop::collection::vec(any::<bool>(), 1..=2),
+        gap in 0usize..20,
+        above: bool,
+    ) {
+        let currents = bits.iter().map(|&bits| if bits { Current::Bits } else { Current::Numbers }).collect();
+        let neurons = Neurons { count, lanes, steps, currents, gap, above };
+        for vectors in ALL {
+            same(&neurons.kernel(), &neurons.buffers(seed), vectors);
         }
     }
 }

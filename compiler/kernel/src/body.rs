@@ -19,7 +19,8 @@
 mod walks;
 
 pub use walks::{
-    Curve, Grid, Groups, Lookup, Map, OverTime, PatternLists, PatternWalk, Run, TapWalk, Walk, WindowWalk,
+    Current, Curve, Fire, Grid, Groups, Lookup, Map, OverTime, PatternLists, PatternWalk, Run, TapWalk, Walk,
+    WindowWalk,
 };
 
 /// The widest row: what fits the registers of the smallest target beside the operands.
@@ -351,6 +352,8 @@ pub enum Stmt {
     /// `sums[i, tap] += rows[tap, k]` for each position i, each tap and each set bit k, from the lowest; in each lane one
     /// addition after the other.
     AddTaps(TapWalk),
+    /// Neurons through time.
+    Fire(Fire),
     /// Lists neurons by pattern.
     ListPatterns(PatternLists),
     /// `sums[t] += rows[k]` for each neuron k of the lists and each timestep t of its pattern, in the order that

@@ -8,7 +8,7 @@
 //! ```
 
 use crate::body::{
-    Access, Arith, Compare, Condition, Fold, Groups, Index, Kernel, Lookup, Map, Mask, PatternLists,
+    Access, Arith, Compare, Condition, Fire, Fold, Groups, Index, Kernel, Lookup, Map, Mask, PatternLists,
     PatternWalk, Reg, RegData, RegType, Row, Run, Slot, SlotData, SlotElem, Stmt, TapWalk, Unary, Walk,
     Width, WindowWalk, Word,
 };
@@ -434,6 +434,11 @@ impl Builder {
     /// Adds rows where bits are set.
     pub fn add_rows(&mut self, walk: Walk) {
         self.push(Stmt::AddRows(walk));
+    }
+
+    /// Neurons through time.
+    pub fn fire(&mut self, fire: Fire) {
+        self.push(Stmt::Fire(fire));
     }
 
     /// Adds the rows of all that a position sees.

@@ -10,10 +10,10 @@
 //! ```
 
 use crate::body::{
-    Compare, Curve, ENTRIES, GROUP, Groups, Index, Kernel, Lookup, MAX_ROW, Map, PARTS, PatternLists,
-    PatternWalk, Row, Run, Slot, Stmt, TapWalk, Unary, Walk, Width, WindowWalk, Word, entry,
+    Compare, Current, Curve, ENTRIES, Fire, GROUP, Groups, Index, Kernel, Lookup, MAX_ROW, Map, Mask, PARTS,
+    PatternLists, PatternWalk, Row, Run, Slot, Stmt, TapWalk, Unary, Walk, Width, WindowWalk, Word, entry,
 };
-use crate::build::{Builder, load, load_word, number, sigmoid, word_from};
+use crate::build::{Builder, load, load_word, mask_of, number, sigmoid, word_from, word_of};
 
 /// The kernel without walks, tables and turns.
 pub fn expand(kernel: &Kernel) -> Kernel {
@@ -27,6 +27,7 @@ fn stmts(k: &mut Builder, all: &[Stmt]) {
         match stmt {
             Stmt::AddRows(walk) => add_rows(k, walk),
             Stmt::AddWindow(window) => add_window(k, window),
+            Stmt::Fire(fire) => fires(k, fire),
             Stmt::AddTaps(taps) => add_taps(k, taps),
             Stmt::DotRows(walk, with) => dot_rows(k, walk, with),
             Stmt::ListPatterns(lists) => list_patterns(k, lists),
@@ -105,6 +106,42 @@ fn add_rows(k: &mut Builder, walk: &Walk) {
             });
             k.store(walk.sums.slot, &at, Row::Reg(acc));
         });
+    });
+}
+
+/// Some neurons after the other, each through all timesteps; the last ones store a whole word.
+fn fires(k: &mut Builder, fire: &Fire) {
+    let count = k.index("count", &fire.count);
+    let last = (fire.lanes - 1) / MAX_ROW * MAX_ROW;
+    k.for_range("i", 0, count, |k, i| {
+        k.for_step("lane", 0, last, MAX_ROW, |k, lane| fire_part(k, fire, &i, (&lane, MAX_ROW), Width::Half));
+        let width = if last.is_multiple_of(64) { Width::Full } else { Width::Half };
+        fire_part(k, fire, &i, (&last.into(), fire.lanes - last), width);
+    });
+}
+
+/// Neurons of a position from a lane on, and how their spikes are stored.
+fn fire_part(k: &mut Builder, fire: &Fire, i: &Index, (lane, n): (&Index, usize), width: Width) {
+    let [decay, gain, threshold, reset, first] =
+        fire.constants.map(|bits| Row::constant(f32::from_bits(bits), n));
+    let half = k.index("half", lane.quotient(32));
+    let v = k.row("v", n, first);
+    k.for_range("t", 0, fire.steps, |k, t| {
+        let current = |(current, run, time): &(Current, Run, Index)| {
+            let at = piece(run, i) + &t * time;
+            match current {
+                Current::Numbers => load(run.slot, at + lane, n),
+                Current::Bits => mask_of(load_word(run.slot, at + &half, Width::Half), n).to_row(n),
+            }
+        };
+        let x = fire.currents.iter().map(current).reduce(|a, b| a + b).unwrap_or(Row::constant(0.0, n));
+        let h = k.row("h", n, Row::Reg(v) * decay.clone() + x * gain.clone());
+        let compare = if fire.above { Compare::Gt } else { Compare::Ge };
+        let fired = k.mask("fired", n, Row::Reg(h).compare(compare, threshold.clone()));
+        let (spikes, time) = &fire.spikes;
+        let at = piece(spikes, i) + &t * time + &half;
+        k.store_word(spikes.slot, at, word_of(Mask::Reg(fired)), width);
+        k.set(v, Mask::Reg(fired).select(reset.clone(), Row::Reg(h)));
     });
 }
 

@@ -101,6 +101,7 @@ fn collect(stmts: &[Stmt], forms: &mut Vec<String>) {
             }
             Stmt::SetIndex(..)
             | Stmt::SetRow(..)
+            | Stmt::Fire(..)
             | Stmt::SetMask(..)
             | Stmt::SetWord(..)
             | Stmt::Store(..)

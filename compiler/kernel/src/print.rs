@@ -16,8 +16,8 @@
 //! the name, so that the text says which is meant.
 
 use crate::body::{
-    Access, Arith, Compare, Curve, Fold, GROUP, Grid, Index, Kernel, Map, Mask, PatternLists, PatternWalk,
-    Reg, RegType, Row, Run, Slot, SlotElem, Stmt, TapWalk, Unary, Walk, Width, WindowWalk, Word,
+    Access, Arith, Compare, Current, Curve, Fire, Fold, GROUP, Grid, Index, Kernel, Map, Mask, PatternLists,
+    PatternWalk, Reg, RegType, Row, Run, Slot, SlotElem, Stmt, TapWalk, Unary, Walk, Width, WindowWalk, Word,
 };
 use std::collections::HashSet;
 use std::fmt::{self, Display, Formatter, Write};
@@ -159,6 +159,7 @@ impl<'k> Printer<'k> {
                 self.line(&format!("{line} for {}", self.positions(walk)));
             }
             Stmt::AddWindow(window) => self.add_window(window),
+            Stmt::Fire(fire) => self.fire(fire),
             Stmt::AddTaps(taps) => self.add_taps(taps),
             Stmt::DotRows(walk, with) => {
                 let with = self.run("i", with);
@@ -196,6 +197,25 @@ impl<'k> Printer<'k> {
                 self.line(&line);
             }
         }
+    }
+
+    fn fire(&mut self, fire: &Fire) {
+        let [decay, gain, threshold, reset, first] = fire.constants.map(f32::from_bits);
+        let over_time =
+            |run: &Run, time: &Index| format!("{} by {}", self.run("i", run), self.operand(time, Bond::Atom));
+        let current = |(current, run, time): &(Current, Run, Index)| match current {
+            Current::Numbers => over_time(run, time),
+            Current::Bits => format!("bits({})", over_time(run, time)),
+        };
+        let currents = fire.currents.iter().map(current).collect::<Vec<_>>().join(" + ");
+        let spikes = over_time(&fire.spikes.0, &fire.spikes.1);
+        let (compare, count) = (if fire.above { ">" } else { ">=" }, self.operand(&fire.count, Bond::Atom));
+        let line = format!(
+            "fire {spikes} = v*{decay} + ({currents})*{gain} {compare} {threshold} : f32[{}] from {first}, then {reset}, \
+             for {} timesteps, i in 0..{count}",
+            fire.lanes, fire.steps
+        );
+        self.line(&line);
     }
 
     fn add_window(&mut self, WindowWalk { walk, taps, bits, rows }: &WindowWalk) {

@@ -14,9 +14,9 @@
 //! Not checked: offsets, which depend on the task (the interpreter checks them).
 
 use crate::body::{
-    Access, GROUP, Grid, Groups, Index, Kernel, Lookup, MAX_LANES, MAX_LIST_WORDS, MAX_ROW, MAX_STEPS,
-    MAX_WORDS, Map, Mask, OverTime, PatternLists, PatternWalk, Reg, RegType, Row, Run, Slot, SlotElem, Stmt,
-    TapWalk, Walk, WindowWalk, Word,
+    Access, Current, Fire, GROUP, Grid, Groups, Index, Kernel, Lookup, MAX_LANES, MAX_LIST_WORDS, MAX_ROW,
+    MAX_STEPS, MAX_WORDS, Map, Mask, OverTime, PatternLists, PatternWalk, Reg, RegType, Row, Run, Slot,
+    SlotElem, Stmt, TapWalk, Walk, WindowWalk, Word,
 };
 use std::fmt;
 
@@ -180,6 +180,7 @@ impl Checker<'_> {
             }
             Stmt::AddRows(walk) => self.walk(walk, &[]),
             Stmt::AddWindow(window) => self.window(window),
+            Stmt::Fire(fire) => self.fire(fire),
             Stmt::AddTaps(taps) => self.taps(taps),
             Stmt::DotRows(walk, with) => self.walk(walk, &[with]),
             Stmt::ListPatterns(lists) => self.lists(lists),
@@ -216,6 +217,25 @@ impl Checker<'_> {
             self.distinct(read.slot, walk.sums.slot)?;
         }
         Ok(())
+    }
+
+    fn fire(&self, fire: &Fire) -> Check {
+        let (spikes, time) = &fire.spikes;
+        ensure(fire.steps > 0, || "neurons through no timestep".to_string())?;
+        ensure((1..=2).contains(&fire.currents.len()), || format!("{} currents", fire.currents.len()))?;
+        self.lanes_of("neurons", fire.lanes)?;
+        self.index(&fire.count)?;
+        self.index(time)?;
+        self.run_of(spikes, SlotElem::Bits, true)?;
+        fire.currents.iter().try_for_each(|(current, run, time)| {
+            let elem = match current {
+                Current::Numbers => SlotElem::F32,
+                Current::Bits => SlotElem::Bits,
+            };
+            self.index(time)?;
+            self.run_of(run, elem, false)?;
+            self.distinct(run.slot, spikes.slot)
+        })
     }
 
     fn window(&self, WindowWalk { walk, taps, bits, rows }: &WindowWalk) -> Check {

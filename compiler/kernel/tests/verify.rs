@@ -2,9 +2,9 @@
 
 use SlotElem::{Bits, F32};
 use snnc_kernel::body::{
-    Compare, Condition, Curve, Grid, Groups, Index, Kernel, Lookup, Map, Mask, OverTime, PatternLists,
-    PatternWalk, Reg, RegData, RegType, Row, Run, Slot, SlotElem, Stmt, TapWalk, Walk, Width, WindowWalk,
-    Word,
+    Compare, Condition, Current, Curve, Fire, Grid, Groups, Index, Kernel, Lookup, Map, Mask, OverTime,
+    PatternLists, PatternWalk, Reg, RegData, RegType, Row, Run, Slot, SlotElem, Stmt, TapWalk, Walk, Width,
+    WindowWalk, Word,
 };
 use snnc_kernel::build::{Builder, load, mask_of};
 use snnc_kernel::verify::verify;
@@ -170,6 +170,26 @@ fn walks_read_and_write_what_they_should() {
         k.add_taps(TapWalk { walk: walk(s, x, y), word: 2, taps: [3, 3], steps: [16, 4], apart: 4, over })
     };
     assert_eq!(message(over), "patterns of 5 timesteps");
+}
+
+#[test]
+fn neurons_read_currents_and_write_spikes() {
+    type Currents = Vec<(Current, Run, Index)>;
+    let fire = |currents: fn([Slot; 4]) -> Currents, steps: usize| {
+        move |k: &mut Builder, all: [Slot; 4]| {
+            let (count, spikes) = (Index::from(2), (run(all[2], 2), 4.into()));
+            let currents = currents(all);
+            k.fire(Fire { count, lanes: 4, steps, currents, spikes, constants: [0; 5], above: false });
+        }
+    };
+    let numbers = |[x, ..]: [Slot; 4]| vec![(Current::Numbers, run(x, 4), 8.into())];
+    assert_eq!(message(fire(numbers, 2)), "");
+    assert_eq!(message(fire(numbers, 0)), "neurons through no timestep");
+    assert_eq!(message(fire(|_| vec![], 2)), "0 currents");
+    let bits = |[x, ..]: [Slot; 4]| vec![(Current::Bits, run(x, 2), 4.into())];
+    assert_eq!(message(fire(bits, 2)), "`x` holds f32, used as bits");
+    let own = |[_, _, s, _]: [Slot; 4]| vec![(Current::Bits, run(s, 2), 4.into())];
+    assert_eq!(message(fire(own, 2)), "`s` is read where it may be written");
 }
 
 #[test]

@@ -113,6 +113,10 @@ impl Emitter<'_, '_> {
             Stmt::EachBit { reg, word, body } => self.each_bit(*reg, word, body),
             Stmt::AddRows(walk) => self.walk(self.wide().add_rows, walk, None),
             Stmt::AddWindow(window) => self.add_window(self.wide().add_window, window),
+            Stmt::Fire(fire) => {
+                let wide = self.wide();
+                self.fire(if fire.above { wide.fire_above } else { wide.fire }, fire);
+            }
             Stmt::AddTaps(taps) => self.add_taps(self.wide().add_taps, taps),
             Stmt::DotRows(walk, with) => self.walk(self.wide().dot_rows, walk, Some(with)),
             Stmt::ListPatterns(lists) => self.list_patterns(self.wide().list_patterns, lists),

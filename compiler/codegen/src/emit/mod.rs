@@ -23,8 +23,8 @@ pub(crate) use math::{MathNames, signature as math_signature};
 use memory::{Memory, SlotMemory};
 use snnc_kernel::body::{Kernel, Reg, RegType};
 pub(crate) use walk::{
-    LIST_ARGUMENTS, LOOKUP_ARGUMENTS, MAP_ARGUMENTS, PATTERNS_ARGUMENTS, SUM_ARGUMENTS, TAPS_ARGUMENTS,
-    TURN_ARGUMENTS, WALK_ARGUMENTS, WINDOW_ARGUMENTS, WideNames,
+    FIRE_ARGUMENTS, LIST_ARGUMENTS, LOOKUP_ARGUMENTS, MAP_ARGUMENTS, PATTERNS_ARGUMENTS, SUM_ARGUMENTS,
+    TAPS_ARGUMENTS, TURN_ARGUMENTS, WALK_ARGUMENTS, WINDOW_ARGUMENTS, WideNames,
 };
 
 /// The signature of `snnc_plan::KernelFn`.

@@ -5,8 +5,8 @@ use cranelift_codegen::ir::{
     AbiParam, ExtFuncData, ExternalName, InstBuilder, Signature, UserExternalName, Value, types,
 };
 use snnc_kernel::body::{
-    Curve, Groups, Index, Lookup, Map, OverTime, PatternLists, PatternWalk, Run, Slot, TapWalk, Walk,
-    WindowWalk,
+    Current, Curve, Fire, Groups, Index, Lookup, Map, OverTime, PatternLists, PatternWalk, Run, Slot,
+    TapWalk, Walk, WindowWalk,
 };
 
 /// The numbers under which the module knows the functions.
@@ -16,6 +16,9 @@ pub(crate) struct WideNames {
     pub(crate) add_rows: u32,
     /// `AddWindow`.
     pub(crate) add_window: u32,
+    /// `Fire`.
+    pub(crate) fire: u32,
+    pub(crate) fire_above: u32,
     /// `AddTaps`.
     pub(crate) add_taps: u32,
     /// `DotRows`.
@@ -39,6 +42,8 @@ pub(crate) struct WideNames {
 pub(crate) const WALK_ARGUMENTS: usize = 11;
 /// Arguments of `wide::WindowFn`.
 pub(crate) const WINDOW_ARGUMENTS: usize = 15;
+/// Arguments of `wide::FireFn`.
+pub(crate) const FIRE_ARGUMENTS: usize = 19;
 /// Arguments of `wide::TapsFn`.
 pub(crate) const TAPS_ARGUMENTS: usize = 18;
 /// Arguments of `wide::ListPatternsFn`.
@@ -81,6 +86,30 @@ impl Emitter<'_, '_> {
         arguments.push(self.pointer(walk.sums.slot, &walk.sums.at));
         arguments.push(self.constant(walk.sums.step));
         arguments.extend(window.taps.iter().map(|taps| self.index(&taps.max(0))).collect::<Vec<_>>());
+        self.call_wide(function, &arguments);
+    }
+
+    /// Neurons through time. What stands for a current that is not there is not read.
+    pub(super) fn fire(&mut self, function: u32, fire: &Fire) {
+        let mut arguments = vec![self.index(&fire.count.max(0))];
+        arguments.extend([fire.lanes, fire.steps].map(|n| self.constant(n as i64)));
+        let first = &fire.currents[0];
+        let second = fire.currents.get(1);
+        let (run, time) = &fire.spikes;
+        let kind = |current: Option<&(Current, Run, Index)>| match current {
+            None => 0,
+            Some((Current::Numbers, ..)) => 1,
+            Some((Current::Bits, ..)) => 2,
+        };
+        for (run, time) in
+            [(&first.1, &first.2), (&second.unwrap_or(first).1, &second.unwrap_or(first).2), (run, time)]
+        {
+            arguments.push(self.pointer(run.slot, &run.at));
+            arguments.push(self.constant(run.step));
+            arguments.push(self.index(time));
+        }
+        arguments.extend([kind(Some(first)), kind(second)].map(|n| self.constant(n)));
+        arguments.extend(fire.constants.map(|bits| self.constant(i64::from(bits))));
         self.call_wide(function, &arguments);
     }
 

@@ -5,8 +5,8 @@
 
 use super::bits::{Bits, Words};
 use super::{
-    ListPatternsFn, LookupFn, MapFn, PatternsFn, SumFn, TapsFn, TurnFn, Vector, WalkFn, Wide, WindowFn,
-    curves,
+    FireFn, ListPatternsFn, LookupFn, MapFn, PatternsFn, SumFn, TapsFn, TurnFn, Vector, WalkFn, Wide,
+    WindowFn, curves, fire,
 };
 use std::arch::x86_64::*;
 
@@ -14,6 +14,8 @@ pub(super) const WIDE: Wide = Wide {
     vector: Vector::Bits512,
     add_rows: add_rows as WalkFn,
     add_window: window::add_window as WindowFn,
+    fire: fire::fire_512 as FireFn,
+    fire_above: fire::fire_above_512 as FireFn,
     add_taps: taps::add_taps as TapsFn,
     dot_rows: dot_rows as WalkFn,
     list_patterns: patterns::list_patterns as ListPatternsFn,

@@ -21,6 +21,8 @@ mod bits;
 #[cfg(target_arch = "x86_64")]
 mod curves;
 #[cfg(target_arch = "x86_64")]
+mod fire;
+#[cfg(target_arch = "x86_64")]
 mod patterns;
 #[cfg(target_arch = "x86_64")]
 mod taps;
@@ -57,6 +59,30 @@ pub(crate) type WindowFn = unsafe extern "C" fn(
     sums_step: usize,
     tap_rows: usize,
     tap_columns: usize,
+);
+
+/// A function of a target for `Fire`: currents and spikes with the elements from one position and from one timestep to the next,
+/// the kinds of currents (1 for numbers, 2 for bits, 0 for none), and the bits of the constants.
+pub(crate) type FireFn = unsafe extern "C" fn(
+    count: usize,
+    lanes: usize,
+    steps: usize,
+    first: *const u32,
+    first_step: usize,
+    first_time: usize,
+    second: *const u32,
+    second_step: usize,
+    second_time: usize,
+    spikes: *mut u32,
+    spikes_step: usize,
+    spikes_time: usize,
+    first_kind: usize,
+    second_kind: usize,
+    decay: usize,
+    gain: usize,
+    threshold: usize,
+    reset: usize,
+    initial: usize,
 );
 
 /// A function of a target for `AddTaps`. Steps count elements of four bytes.
@@ -144,6 +170,9 @@ pub(crate) struct Wide {
     pub vector: Vector,
     pub add_rows: WalkFn,
     pub add_window: WindowFn,
+    pub fire: FireFn,
+    /// `Fire` above the threshold only.
+    pub fire_above: FireFn,
     pub add_taps: TapsFn,
     pub dot_rows: WalkFn,
     pub list_patterns: ListPatternsFn,

@@ -169,6 +169,35 @@ pub struct Lookup {
     pub sums: Run,
 }
 
+/// What a neuron's current is a sum of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Current {
+    /// Numbers, in an F32 slot.
+    Numbers,
+    /// 1 where a bit is set, in a Bits slot: the words of a position.
+    Bits,
+}
+
+/// Neurons of a run of positions through time, which fire and are reset: `h = decay·v + gain·x`, a spike where h reaches the
+/// threshold, and h, or the reset value, is the next v.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Fire {
+    /// Positions.
+    pub count: Index,
+    /// Neurons of a position, 1 to [`MAX_LANES`].
+    pub lanes: usize,
+    /// Timesteps.
+    pub steps: usize,
+    /// Their currents at the first timestep, one or two that are added, and the elements to the next.
+    pub currents: Vec<(Current, Run, Index)>,
+    /// Where their spikes go, whole words in a writable Bits slot, and the elements to the next timestep.
+    pub spikes: (Run, Index),
+    /// Bits of the numbers decay, gain, threshold, reset and of the first v.
+    pub constants: [u32; 5],
+    /// Whether only what lies above the threshold fires.
+    pub above: bool,
+}
+
 /// Functions of one number that a target may have for many at once.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Curve {

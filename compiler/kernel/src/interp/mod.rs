@@ -158,6 +158,7 @@ impl<'k, 'b> Machine<'k, 'b> {
             }
             Stmt::AddRows(walk) => return self.add_rows(walk),
             Stmt::AddWindow(window) => return self.add_window(window),
+            Stmt::Fire(fire) => return self.fire(fire),
             Stmt::AddTaps(taps) => return self.add_taps(taps),
             Stmt::DotRows(walk, with) => return self.dot_rows(walk, with),
             Stmt::ListPatterns(lists) => return self.list_patterns(lists),

@@ -1,8 +1,9 @@
 //! Walks over set bits and lookups in tables, one addition after the other.
 
-use super::{Machine, Run as Outcome};
+use super::{Machine, Run as Outcome, halves};
 use crate::body::{
-    Curve, ENTRIES, GROUP, Groups, Lookup, Map, OverTime, PARTS, Run, Slot, TapWalk, Walk, WindowWalk, entry,
+    Current, Curve, ENTRIES, Fire, GROUP, Groups, Lookup, Map, OverTime, PARTS, Run, Slot, TapWalk, Walk,
+    WindowWalk, entry,
 };
 use crate::math;
 
@@ -19,6 +20,50 @@ impl Machine<'_, '_> {
             self.store(walk.sums.slot, at, &sums)?;
         }
         Ok(())
+    }
+
+    /// Neuron after neuron.
+    pub(super) fn fire(&mut self, fire: &Fire) -> Outcome {
+        let [decay, gain, threshold, reset, first] = fire.constants.map(f32::from_bits);
+        for i in 0..self.index(&fire.count)? {
+            let mut v = vec![first; fire.lanes];
+            for t in 0..fire.steps as i64 {
+                let mut spikes = vec![0u64; fire.lanes.div_ceil(64)];
+                for (lane, (v, x)) in v.iter_mut().zip(self.currents(fire, i, t)?).enumerate() {
+                    let h = *v * decay + x * gain;
+                    let fired = if fire.above { h > threshold } else { h >= threshold };
+                    spikes[lane / 64] |= u64::from(fired) << (lane % 64);
+                    *v = if fired { reset } else { h };
+                }
+                let (run, time) = &fire.spikes;
+                let at = self.piece(run, i)? + t * self.index(time)?;
+                for (number, word) in spikes.into_iter().enumerate() {
+                    self.write(run.slot, at + 2 * number as i64, &halves(word))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What a position's neurons get at a timestep.
+    fn currents(&self, fire: &Fire, i: i64, t: i64) -> Outcome<Vec<f32>> {
+        let mut sums: Option<Vec<f32>> = None;
+        for (current, run, time) in &fire.currents {
+            let at = self.piece(run, i)? + t * self.index(time)?;
+            let own: Vec<f32> = match current {
+                Current::Numbers => self.numbers(run.slot, at, fire.lanes)?,
+                Current::Bits => {
+                    let words = self.words(run.slot, at, fire.lanes.div_ceil(64))?;
+                    let bit = |lane: usize| (words[lane / 64] >> (lane % 64) & 1) as u8;
+                    (0..fire.lanes).map(|lane| f32::from(bit(lane))).collect()
+                }
+            };
+            sums = Some(match sums {
+                None => own,
+                Some(sums) => sums.into_iter().zip(own).map(|(a, b)| a + b).collect(),
+            });
+        }
+        Ok(sums.unwrap_or_default())
     }
 
     /// `sums[i] += rows[tap, k]`.

@@ -10,9 +10,10 @@
 
 use super::conv::{Block, MaskedConv, TABLE};
 use super::emit::{Scope, Val};
-use super::view::{Frame, Shape, Tile, View, each_tile, one_wide_tile};
+use super::fire::{PlainNeuron, is_alike, over_time};
+use super::view::{Frame, Shape, Tile, View, WideTile, each_tile, each_wide_tile, one_wide_tile};
 use super::{Draw, LowerError, Lowering, dense};
-use crate::body::{Index, Mask, Reg, Row, SlotElem};
+use crate::body::{Current, Index, Mask, Reg, Row, Run, SlotElem};
 use crate::build::{Builder, load};
 use crate::form::Form;
 use snnc_ir::{Inst, Op, Value};
@@ -125,7 +126,9 @@ fn lower(lowering: &mut Lowering<'_>, inst: Inst, group: &Group) -> Result<(), L
         shape,
         sums: BTreeMap::new(),
         error: None,
+        neuron: None,
     };
+    kernel.neuron = kernel.plain_neuron(&products);
     let tasks = if products.is_empty() {
         kernel.by_position(&mut draw.k)
     } else {
@@ -176,9 +179,44 @@ struct Body<'g> {
     /// distance of timesteps. In an order, so that a graph always gives the same kernel.
     sums: BTreeMap<Value, (crate::body::Slot, Index, usize)>,
     error: Option<LowerError>,
+    /// The neuron that is all that stands beside products.
+    neuron: Option<PlainNeuron>,
 }
 
 impl Body<'_> {
+    fn plain_neuron(&self, products: &[MaskedConv]) -> Option<PlainNeuron> {
+        let [(stored, view)] = &self.stores[..] else { return None };
+        let group = self.group;
+        let neuron = PlainNeuron::of(self.scope.graph, &group.body, &group.carries, *stored)?;
+        let is_product = |value: &Value| products.iter().any(|product| product.result == *value);
+        let is_alike =
+            |value: &Value| self.scope.views.get(value).is_some_and(|view| is_alike(view, &self.shape));
+        let all = neuron.currents.iter().all(|value| is_product(value) || is_alike(value));
+        (all && view.shape.bits).then_some(neuron)
+    }
+
+    /// The neurons of some positions of a wide tile; products have their sums in scratch memory.
+    fn fire(
+        &self,
+        k: &mut Builder,
+        neuron: &PlainNeuron,
+        (b, p, count): (&Index, &Index, Index),
+        tile: &WideTile,
+        sums: impl Fn(Value) -> Option<(Run, Index)>,
+    ) {
+        let current = |&value: &Value| match sums(value) {
+            Some((run, time)) => (Current::Numbers, run, time),
+            None => {
+                let view = &self.scope.views[&value];
+                let (run, time) = over_time(view, b, p, tile);
+                (if view.shape.bits { Current::Bits } else { Current::Numbers }, run, time)
+            }
+        };
+        let currents = neuron.currents.iter().map(current).collect();
+        let spikes = over_time(&self.stores[0].1, b, p, tile);
+        k.fire(neuron.draw((count, self.shape.steps()), tile.n, currents, spikes));
+    }
+
     /// Tasks over ranges of positions.
     fn by_position(&mut self, k: &mut Builder) -> Tasks {
         let shape = self.shape;
@@ -188,6 +226,13 @@ impl Body<'_> {
         let b = k.index("b", Index::Task.quotient(chunks));
         let first = k.index("p0", Index::Task.remainder(chunks) * chunk);
         let end = (&first + chunk).min(shape.positions());
+        if let Some(neuron) = &self.neuron {
+            let count = k.index("count", end - &first);
+            each_wide_tile(k, shape.channels, |k, tile| {
+                self.fire(k, neuron, (&b, &first, count.clone()), &tile, |_| None);
+            });
+            return if shape.batched { Tasks::per_samples(1, chunks) } else { Tasks::fixed(chunks) };
+        }
         k.for_range("p", &first, end, |k, p| {
             each_tile(k, shape.channels, |k, tile| self.through_time(k, &b, &p, &tile));
         });
@@ -217,6 +262,22 @@ impl Body<'_> {
         one_wide_tile(k, &tile_index, shape.channels, |k, tile| {
             for (product, room) in products.iter().zip(&rooms) {
                 product.accumulate(k, room, &block, &tile);
+            }
+            if let Some(neuron) = &self.neuron {
+                k.for_range("image", 0, &block.count, |k, image| {
+                    k.for_range("y", &block.y0, &block.y1, |k, y| {
+                        let at =
+                            k.index("sums", block.sum_at(&Index::Const(0), &image, &y, &Index::Const(0)));
+                        let (b, p) = (&block.first + &image, &y * shape.width);
+                        self.fire(k, neuron, (&b, &p, shape.width.into()), &tile, |value| {
+                            let of =
+                                products.iter().zip(&rooms).find(|(product, _)| product.result == value)?;
+                            let run = Run { slot: of.1.sums, at: at.clone(), step: lanes as i64 };
+                            Some((run, block.time_stride().into()))
+                        });
+                    });
+                });
+                return;
             }
             k.for_range("image", 0, &block.count, |k, image| {
                 k.for_range("y", &block.y0, &block.y1, |k, y| {

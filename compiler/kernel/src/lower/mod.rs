@@ -15,6 +15,7 @@ mod conv;
 mod dense;
 mod emit;
 mod expected;
+mod fire;
 mod grad_input;
 mod grad_taps;
 mod grad_weight;
