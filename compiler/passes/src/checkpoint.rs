@@ -1,4 +1,4 @@
-//! `checkpoint`: the backward pass computes a sum of spikes again instead of keeping it.
+//! `checkpoint`: the backward pass computes a sum of spikes, or of few inputs, again instead of keeping it.
 //!
 //! ```text
 //! %y  : f32[T4 B C64 H16 W16] = conv2d.masked_add %s, %w {…}      ; forward: bn.stats and bn.apply read %y
@@ -8,12 +8,12 @@
 //! ```
 //!
 //! Gains: memory that hardly grows with time. What is left of a neuron between forward and backward are two
-//! bits a timestep, not the 32 of the current that the norm's gradient reads. The operands are bits that the
-//! weight's gradient keeps alive anyway. Costs: one more masked addition a layer.
+//! bits a timestep, not the 32 of the current that the norm's gradient reads. The operands are bits, or an image's few
+//! channels, that the weight's gradient keeps alive anyway. Costs: one more product a layer.
 //! A norm's result that the gradient of a scale per timestep reads is computed again in the same way.
 //! Values that are named are left alone: who plans the memory knows which may live on without raising its peak.
-//! Needs: masked, after the last cse, which would undo it. Leaves: masked. Stops at: dense products, and
-//! values that the backward pass does not read.
+//! Needs: masked, after the last cse, which would undo it. Leaves: masked. Stops at: dense products of more than
+//! [`FEW`] inputs, and values that the backward pass does not read.
 
 use crate::pass::{Pass, Run};
 use snnc_ir::{AxisName, Graph, Inst, Op, Stage, Value};
@@ -21,6 +21,10 @@ use std::collections::{BTreeSet, HashMap};
 
 /// What the name of a copy ends with.
 const AGAIN: &str = ".again";
+
+/// The most inputs of an output of a dense product that costs no more than a masked addition of a usual layer: 1152 inputs
+/// of which 15 % are set are as many. A kernel of 7 by 7 has 147 in an image of three channels.
+pub const FEW: usize = 160;
 
 /// The pass.
 pub const PASS: Pass = Pass {
@@ -74,10 +78,7 @@ fn copied(graph: &Graph, inst: Inst) -> Option<Recomputed> {
     let elements = ty.elements_per_sample();
     // A product adds a row of its weight for each input of each output.
     let inputs = match &data.op {
-        Op::Conv2dMaskedAdd(_) | Op::LinearMaskedAdd => {
-            let weight = graph.ty(data.args[1]);
-            weight.elements_per_sample() / weight.extent(AxisName::Co).max(1)
-        }
+        Op::Conv2d(_) | Op::Conv2dMaskedAdd(_) | Op::LinearMaskedAdd => inputs_of_output(graph, data.args[1]),
         _affine => 1,
     };
     let name = copy.strip_suffix(AGAIN)?.to_string();
@@ -85,9 +86,20 @@ fn copied(graph: &Graph, inst: Inst) -> Option<Recomputed> {
     Some(Recomputed { name, copy: copy.to_string(), bytes: elements * 4, work })
 }
 
-/// Whether an instruction sums rows where a spike is set, or is an affine map of such sums.
+/// How many inputs each output of a weight has.
+fn inputs_of_output(graph: &Graph, weight: Value) -> usize {
+    let weight = graph.ty(weight);
+    weight.elements_per_sample() / weight.extent(AxisName::Co).max(1)
+}
+
+/// Whether an instruction sums rows where a spike is set, or few inputs, or is an affine map of such sums.
 fn is_cheap(graph: &Graph, inst: Inst) -> bool {
-    matches!(graph.inst(inst).op, Op::Conv2dMaskedAdd(_) | Op::LinearMaskedAdd | Op::BnApply(_))
+    let data = graph.inst(inst);
+    match data.op {
+        Op::Conv2dMaskedAdd(_) | Op::LinearMaskedAdd | Op::BnApply(_) => true,
+        Op::Conv2d(_) => inputs_of_output(graph, data.args[1]) <= FEW,
+        _ => false,
+    }
 }
 
 struct Checkpoint {
