@@ -10,11 +10,12 @@ use std::arch::x86_64::*;
 mod groups;
 mod patterns;
 mod taps;
+mod window;
 
 pub(super) const WIDE: Wide = Wide {
     vector: Vector::Bits256,
     add_rows: add_rows as WalkFn,
-    add_window: add_window as WindowFn,
+    add_window: window::add_window as WindowFn,
     fire: fire::fire_256 as FireFn,
     fire_above: fire::fire_above_256 as FireFn,
     add_taps: taps::add_taps as TapsFn,
@@ -107,24 +108,12 @@ unsafe fn add_parts<I: Iterator<Item = usize>>(
             let (rows, sum) = (rows.add(part * PART), sum.add(part * PART));
             add_part::<8, true>(numbers(), last, (rows, rows_step), sum);
         }
-        let (rows, sum) = ((rows.add(whole * PART), rows_step), sum.add(whole * PART));
-        match (rest.div_ceil(LANES), rest.is_multiple_of(LANES)) {
-            (0, _) => {}
-            (1, true) => add_part::<1, true>(numbers(), last, rows, sum),
-            (1, false) => add_part::<1, false>(numbers(), last, rows, sum),
-            (2, true) => add_part::<2, true>(numbers(), last, rows, sum),
-            (2, false) => add_part::<2, false>(numbers(), last, rows, sum),
-            (3, true) => add_part::<3, true>(numbers(), last, rows, sum),
-            (3, false) => add_part::<3, false>(numbers(), last, rows, sum),
-            (4, true) => add_part::<4, true>(numbers(), last, rows, sum),
-            (4, false) => add_part::<4, false>(numbers(), last, rows, sum),
-            (5, true) => add_part::<5, true>(numbers(), last, rows, sum),
-            (5, false) => add_part::<5, false>(numbers(), last, rows, sum),
-            (6, true) => add_part::<6, true>(numbers(), last, rows, sum),
-            (6, false) => add_part::<6, false>(numbers(), last, rows, sum),
-            (7, true) => add_part::<7, true>(numbers(), last, rows, sum),
-            (7, false) => add_part::<7, false>(numbers(), last, rows, sum),
-            (_, _) => add_part::<8, false>(numbers(), last, rows, sum),
+        if rest > 0 {
+            by_vectors!(
+                add_part,
+                rest,
+                (numbers(), last, (rows.add(whole * PART), rows_step), sum.add(whole * PART))
+            );
         }
     }
 }
@@ -158,36 +147,6 @@ unsafe fn add_part<const V: usize, const WHOLE: bool>(
             match WHOLE || v + 1 < V {
                 true => _mm256_storeu_ps(sum.add(v * LANES), acc),
                 false => _mm256_maskstore_ps(sum.add(v * LANES), last, acc),
-            }
-        }
-    }
-}
-
-/// Tap after tap: rows of 256 bits are so many loads that what is done beside them counts less.
-unsafe extern "C" fn add_window(
-    count: usize,
-    words: usize,
-    lanes: usize,
-    bits: *const u64,
-    bits_step: usize,
-    bits_down: usize,
-    bits_beside: usize,
-    rows: *const f32,
-    rows_step: usize,
-    rows_down: usize,
-    rows_beside: usize,
-    sums: *mut f32,
-    sums_step: usize,
-    tap_rows: usize,
-    tap_columns: usize,
-) {
-    for y in 0..tap_rows {
-        for x in 0..tap_columns {
-            // SAFETY: as in `add_rows`, for the words and the rows of each tap.
-            unsafe {
-                let bits = bits.cast::<u32>().add(y * bits_down + x * bits_beside).cast();
-                let rows = rows.add(y * rows_down + x * rows_beside);
-                add_rows(count, words, lanes, bits, bits_step, rows, rows_step, sums, sums_step, rows, 0);
             }
         }
     }

@@ -12,6 +12,32 @@
 
 use snnc_kernel::cost::Vector;
 
+/// Calls the function for the number of vectors, of `LANES` each and eight at most, that hold so many lanes, and for whether
+/// the last of them is whole.
+#[cfg(target_arch = "x86_64")]
+macro_rules! by_vectors {
+    ($function:ident, $lanes:expr, $arguments:tt) => {
+        match (usize::div_ceil($lanes, LANES), $lanes % LANES == 0) {
+            (1, true) => $function::<1, true> $arguments,
+            (1, false) => $function::<1, false> $arguments,
+            (2, true) => $function::<2, true> $arguments,
+            (2, false) => $function::<2, false> $arguments,
+            (3, true) => $function::<3, true> $arguments,
+            (3, false) => $function::<3, false> $arguments,
+            (4, true) => $function::<4, true> $arguments,
+            (4, false) => $function::<4, false> $arguments,
+            (5, true) => $function::<5, true> $arguments,
+            (5, false) => $function::<5, false> $arguments,
+            (6, true) => $function::<6, true> $arguments,
+            (6, false) => $function::<6, false> $arguments,
+            (7, true) => $function::<7, true> $arguments,
+            (7, false) => $function::<7, false> $arguments,
+            (_, true) => $function::<8, true> $arguments,
+            (_, false) => $function::<8, false> $arguments,
+        }
+    };
+}
+
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -26,6 +52,8 @@ mod fire;
 mod patterns;
 #[cfg(target_arch = "x86_64")]
 mod taps;
+#[cfg(target_arch = "x86_64")]
+mod window;
 
 /// A function of a target for `AddRows` (which leaves `with` unused) or `DotRows`. Steps count elements of four bytes.
 pub(crate) type WalkFn = unsafe extern "C" fn(

@@ -3,115 +3,67 @@
 //! sums of some positions grow side by side, as each addition waits for the one before it.
 
 use super::{LANES, add_rows, last_mask, mask};
+use crate::wide::window::{FOUR, List, Places, SIDE_BY_SIDE, STORED, UNIT, Window, row_at};
 use std::arch::x86_64::*;
-use std::mem::MaybeUninit;
 
-/// The most numbers of a list.
-const MOST: usize = 1024;
-/// The most positions whose sums grow side by side.
-const SIDE_BY_SIDE: usize = 3;
-/// Numbers that a load reads.
-const FOUR: usize = 4;
-/// Numbers that a store writes.
-const STORED: usize = 32;
-
-/// Places of rows, in units of [`UNIT`] lanes from the first, in the order in which they are added. A store reaches further
-/// than what it lists.
-#[repr(align(64))]
-struct List(MaybeUninit<[u16; MOST + STORED]>);
-
-impl List {
-    fn places(&mut self) -> *mut u16 {
-        self.0.as_mut_ptr().cast()
-    }
-}
-
-/// Lanes of a unit: the largest factor of an address is 8, of bytes.
-const UNIT: usize = 2;
-
-/// Where the bits and the rows of a window lie, in elements, and how many taps it has.
-#[derive(Clone, Copy)]
-struct Window {
-    words: usize,
-    taps: (usize, usize),
-    bits: (usize, usize),
-    rows: (usize, usize),
-    step: usize,
-}
-
-impl Window {
-    /// The most numbers that a position has.
-    fn numbers(&self) -> usize {
-        self.taps.0 * self.taps.1 * self.words * 64
-    }
-
-    /// Whether the places of its rows can be listed.
-    fn is_listed(&self) -> bool {
-        let (rows, columns) = self.taps;
-        let last = rows * self.rows.0 + columns * self.rows.1 + self.words * 64 * self.step;
-        let even = [self.rows.0, self.rows.1, self.step].iter().all(|step| step % UNIT == 0);
-        self.numbers() <= MOST && even && last / UNIT <= usize::from(u16::MAX)
-    }
-
-    /// Lists the places of the rows of a position; how many.
-    ///
-    /// # Safety
-    /// The words of all taps can be read, and the window is listed.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt,bmi1")]
-    #[inline]
-    unsafe fn list(&self, bits: *const u32, list: &mut List) -> usize {
-        // SAFETY: the caller's promise; these are the window's own taps and words.
-        unsafe {
-            match (self.taps, self.words) {
-                // Known numbers are loops that are laid out flat.
-                ((3, 3), 1) => self.list_taps((3, 3), 1, bits, list),
-                (taps, words) => self.list_taps(taps, words, bits, list),
-            }
+/// Lists the places of the rows of a position; how many.
+///
+/// # Safety
+/// The words of all taps can be read, and the window is listed.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt,bmi1")]
+#[inline]
+unsafe fn fill(list: &mut List, window: &Window, bits: *const u32) -> usize {
+    // SAFETY: the caller's promise; these are the window's own taps and words.
+    unsafe {
+        match (window.taps, window.words) {
+            // Known numbers are loops that are laid out flat.
+            ((3, 3), 1) => fill_taps(list, window, (3, 3), 1, bits),
+            (taps, words) => fill_taps(list, window, taps, words, bits),
         }
     }
+}
 
-    /// # Safety
-    /// As [`Window::list`].
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt,bmi1")]
-    #[inline]
-    unsafe fn list_taps(
-        &self,
-        (rows, columns): (usize, usize),
-        words: usize,
-        bits: *const u32,
-        list: &mut List,
-    ) -> usize {
-        // SAFETY: as many numbers as a vector holds.
-        let number = unsafe { _mm512_loadu_si512((&raw const NUMBERS).cast()) };
-        let first = _mm512_mullo_epi16(number, _mm512_set1_epi16((self.step / UNIT) as i16));
-        let half = _mm512_set1_epi16((STORED * self.step / UNIT) as i16);
-        let mut length = 0;
-        let mut append = |set: u32, places: __m512i| {
-            // SAFETY: there are as many numbers before as bits, of which a window that is listed has `MOST` at most.
-            unsafe {
-                let to = list.places().add(length);
-                _mm512_storeu_si512(to.cast(), _mm512_maskz_compress_epi16(set, places));
-            }
-            length += set.count_ones() as usize;
-        };
-        for y in 0..rows {
-            for x in 0..columns {
-                for word in 0..words {
-                    let from = y * self.bits.0 + x * self.bits.1 + 2 * word;
-                    // SAFETY: the caller's promise.
-                    let set = unsafe { bits.add(from).cast::<u64>().read_unaligned() };
-                    let row = y * self.rows.0 + x * self.rows.1 + word * 64 * self.step;
-                    let places = _mm512_add_epi16(first, _mm512_set1_epi16((row / UNIT) as i16));
-                    append(set as u32, places);
-                    // With 32 channels it is always 0.
-                    if set >> 32 != 0 {
-                        append((set >> 32) as u32, _mm512_add_epi16(places, half));
-                    }
+/// # Safety
+/// As [`fill`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt,bmi1")]
+#[inline]
+unsafe fn fill_taps(
+    list: &mut List,
+    window: &Window,
+    (rows, columns): (usize, usize),
+    words: usize,
+    bits: *const u32,
+) -> usize {
+    // SAFETY: as many numbers as a vector holds.
+    let number = unsafe { _mm512_loadu_si512((&raw const NUMBERS).cast()) };
+    let first = _mm512_mullo_epi16(number, _mm512_set1_epi16((window.step / UNIT) as i16));
+    let half = _mm512_set1_epi16((STORED * window.step / UNIT) as i16);
+    let mut length = 0;
+    let mut append = |set: u32, places: __m512i| {
+        // SAFETY: there are as many numbers before as bits, of which a window that is listed has `MOST` at most.
+        unsafe {
+            let to = list.places().add(length);
+            _mm512_storeu_si512(to.cast(), _mm512_maskz_compress_epi16(set, places));
+        }
+        length += set.count_ones() as usize;
+    };
+    for y in 0..rows {
+        for x in 0..columns {
+            for word in 0..words {
+                let from = y * window.bits.0 + x * window.bits.1 + 2 * word;
+                // SAFETY: the caller's promise.
+                let set = unsafe { bits.add(from).cast::<u64>().read_unaligned() };
+                let row = y * window.rows.0 + x * window.rows.1 + word * 64 * window.step;
+                let places = _mm512_add_epi16(first, _mm512_set1_epi16((row / UNIT) as i16));
+                append(set as u32, places);
+                // With 32 channels it is always 0.
+                if set >> 32 != 0 {
+                    append((set >> 32) as u32, _mm512_add_epi16(places, half));
                 }
             }
         }
-        length
     }
+    length
 }
 
 /// 0, 1, 2, …
@@ -153,18 +105,12 @@ pub(super) unsafe extern "C" fn add_window(
     // and a row of `lanes` for each set bit, and sums of `lanes` for each position lie inside their buffers. The features
     // were detected before this function was chosen.
     unsafe {
-        if window.is_listed() {
-            let last = last_mask(lanes);
-            by_vectors!(add, lanes, (count, &window, last, (bits, bits_step), rows, (sums, sums_step)));
+        if !window.is_listed() {
+            window.by_taps(add_rows, count, lanes, ((bits, bits_step), rows, (sums, sums_step)));
             return;
         }
-        for y in 0..tap_rows {
-            for x in 0..tap_columns {
-                let bits = bits.cast::<u32>().add(y * bits_down + x * bits_beside).cast();
-                let rows = rows.add(y * rows_down + x * rows_beside);
-                add_rows(count, words, lanes, bits, bits_step, rows, rows_step, sums, sums_step, rows, 0);
-            }
-        }
+        let places = ((bits.cast(), bits_step), rows, (sums, sums_step));
+        by_vectors!(add, lanes, (count, &window, last_mask(lanes), places));
     }
 }
 
@@ -176,9 +122,7 @@ unsafe fn add<const N: usize, const WHOLE: bool>(
     count: usize,
     window: &Window,
     last: __mmask16,
-    (bits, bits_step): (*const u64, usize),
-    rows: *const f32,
-    (sums, sums_step): (*mut f32, usize),
+    ((bits, bits_step), rows, (sums, sums_step)): Places<u32>,
 ) {
     // Additions of eight vectors keep a core busy.
     let side_by_side = match N {
@@ -187,7 +131,7 @@ unsafe fn add<const N: usize, const WHOLE: bool>(
         _ => 1,
     };
     let mut position = 0;
-    let mut lists = [const { List(MaybeUninit::uninit()) }; SIDE_BY_SIDE];
+    let mut lists = List::all();
     // SAFETY: the caller's promise; lists hold as many places as there are numbers.
     unsafe {
         // What lies behind the end of a list is read, and masked: it has to be a place of a row.
@@ -196,9 +140,8 @@ unsafe fn add<const N: usize, const WHOLE: bool>(
             .take(side_by_side.min(count))
             .for_each(|list| list.places().write_bytes(0, window.numbers()));
         while position < count {
-            let bits = bits.cast::<u32>().add(position * bits_step);
             let sums = (sums.add(position * sums_step), sums_step);
-            let places = ((bits, bits_step), rows, sums);
+            let places = ((bits.add(position * bits_step), bits_step), rows, sums);
             position += match side_by_side.min(count - position) {
                 3 => together::<N, WHOLE, 3>(window, last, places, &mut lists),
                 2 => together::<N, WHOLE, 2>(window, last, places, &mut lists),
@@ -207,9 +150,6 @@ unsafe fn add<const N: usize, const WHOLE: bool>(
         }
     }
 }
-
-/// Where bits, rows and sums of some positions lie.
-type Places = ((*const u32, usize), *const f32, (*mut f32, usize));
 
 /// Adds to the sums of `P` positions; their number.
 ///
@@ -220,14 +160,14 @@ type Places = ((*const u32, usize), *const f32, (*mut f32, usize));
 unsafe fn together<const N: usize, const WHOLE: bool, const P: usize>(
     window: &Window,
     last: __mmask16,
-    ((bits, bits_step), rows, (sums, sums_step)): Places,
+    ((bits, bits_step), rows, (sums, sums_step)): Places<u32>,
     lists: &mut [List; SIDE_BY_SIDE],
 ) -> usize {
     let mut lengths = [0; P];
     // SAFETY: the caller's promise; what lies behind the end of a list is a place of a row too.
     unsafe {
         for (p, (list, length)) in lists.iter_mut().zip(&mut lengths).enumerate() {
-            *length = window.list(bits.add(p * bits_step), list);
+            *length = fill(list, window, bits.add(p * bits_step));
         }
         let load = |from: *const f32, v: usize| {
             _mm512_maskz_loadu_ps(mask::<N, WHOLE>(v, last), from.add(v * LANES))
@@ -240,14 +180,12 @@ unsafe fn together<const N: usize, const WHOLE: bool, const P: usize>(
         }
         let shortest = lengths.iter().copied().min().unwrap_or(0);
         let longest = lengths.iter().copied().max().unwrap_or(0);
-        let row_at = |place: u16| rows.cast::<u64>().add(usize::from(place)).cast::<f32>();
         let mut at = 0;
         while at + FOUR <= shortest {
-            let four: [u64; P] =
-                std::array::from_fn(|p| lists[p].places().add(at).cast::<u64>().read_unaligned());
+            let four: [u64; P] = std::array::from_fn(|p| lists[p].four(at));
             for number in 0..FOUR {
                 for (acc, four) in acc.iter_mut().zip(four) {
-                    let row = row_at((four >> (16 * number)) as u16);
+                    let row = row_at(rows, (four >> (16 * number)) as u16);
                     for (v, acc) in acc.iter_mut().enumerate() {
                         *acc = _mm512_add_ps(*acc, load(row, v));
                     }
@@ -258,7 +196,7 @@ unsafe fn together<const N: usize, const WHOLE: bool, const P: usize>(
         while at < longest {
             for (p, acc) in acc.iter_mut().enumerate() {
                 let (row, own) =
-                    (row_at(lists[p].places().add(at).read()), if at < lengths[p] { !0 } else { 0 });
+                    (row_at(rows, lists[p].places().add(at).read()), if at < lengths[p] { !0 } else { 0 });
                 for (v, acc) in acc.iter_mut().enumerate() {
                     *acc = _mm512_mask_add_ps(*acc, own, *acc, load(row, v));
                 }
