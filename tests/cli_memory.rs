@@ -79,7 +79,10 @@ fn compile_keeps_within_a_budget_or_says_what_fits() {
     let bytes = |memory: &[&str]| {
         let found = compiled(memory).json();
         let report = found["emitted"][0]["text"].as_str().expect("a report").to_owned();
-        assert_eq!(report.contains("computed again in the backward part: 0 sums"), memory.contains(&"9GiB"));
+        assert_eq!(
+            report.contains("computed again in the backward part: 0 values"),
+            memory.contains(&"9GiB")
+        );
         number(&found["modes"][0], "arena_bytes_per_sample")
     };
     let (least, some, all) = (bytes(&[]), bytes(&["--memory", "1500M"]), bytes(&["--memory", "9GiB"]));

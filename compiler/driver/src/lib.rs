@@ -229,20 +229,31 @@ fn lower_within(
     shown: &mut emit::Shown<'_>,
 ) -> Result<Lowered, CompileError> {
     let batch = options.batch.unwrap_or(recipe.batch).max(1);
-    let least = lower_with(graph, recipe, options, BTreeSet::new(), shown)?;
-    let sums = least.recomputed.clone();
     let taken = |plan: &Plan| plan.arena.bytes(batch).unwrap_or(usize::MAX);
+    let mut lower = |kept: BTreeSet<String>| lower_with(graph, recipe, options, kept, shown);
+    let (mut least, mut always, mut is_last) = (lower(BTreeSet::new())?, BTreeSet::new(), true);
+    // Membranes that are computed again lie beside the sums that they come from: of one layer that is larger than all else
+    // it is less to keep them.
+    let membranes: BTreeSet<String> =
+        least.recomputed.iter().filter(|value| value.is_membrane).map(|value| value.name.clone()).collect();
+    if !membranes.is_empty() {
+        let found = lower(membranes.clone())?;
+        is_last = taken(&found.plan) < taken(&least.plan);
+        if is_last {
+            (least, always) = (found, membranes);
+        }
+    }
     let most = match options.memory {
         Memory::Least => taken(&least.plan),
         Memory::Within(bytes) => bytes.max(taken(&least.plan)),
     };
     let mut aim = most;
     for attempt in 0..memory::ATTEMPTS {
-        let kept = memory::keep(&least.plan, &sums, aim, batch);
-        if kept.is_empty() && attempt == 0 {
+        let kept = memory::keep(&least.plan, &least.recomputed, aim, batch);
+        if kept.is_empty() && attempt == 0 && is_last {
             return Ok(least);
         }
-        let found = lower_with(graph, recipe, options, kept, shown)?;
+        let found = lower(&kept | &always)?;
         let taken = taken(&found.plan);
         if taken <= most {
             return Ok(found);
@@ -250,7 +261,7 @@ fn lower_within(
         aim = aim.saturating_sub(taken - most);
     }
     // What is shown is of the last run.
-    lower_with(graph, recipe, options, BTreeSet::new(), shown)
+    lower(always)
 }
 
 fn lower_with(

@@ -1,11 +1,11 @@
 //! How much the backward part computes again: as little as fits into the memory.
 //!
 //! ```text
-//! all sums of spikes computed again    ->  plan, its lifetimes      ; the least memory
-//! sums that may live on within it      ->  plan once more           ; the same memory, or what was allowed, and less work
+//! all sums and membranes computed again   ->  plan, its lifetimes   ; the least memory, or with membranes kept
+//! what may live on within it              ->  plan once more        ; the same memory, or what was allowed, and less work
 //! ```
 //!
-//! A sum that lives from the forward to the backward part takes its bytes at all steps between. Those are taken first whose
+//! A value that lives from the forward to the backward part takes its bytes at all steps between. Those are taken first whose
 //! second computation costs most for their bytes, as long as no step has more than is allowed; the plan has the last
 //! word. Invariant: the choice changes no bit of a result.
 

@@ -95,7 +95,7 @@ fn recomputed(out: &mut String, built: &Built<'_>) -> std::fmt::Result {
     let all = kibibytes(built.recomputed.iter().map(|sum| sum.bytes).sum());
     writeln!(
         out,
-        "\ncomputed again in the backward part: {} sums, {all} KiB per sample not kept; {} more are kept",
+        "\ncomputed again in the backward part: {} values, {all} KiB per sample not kept; {} more are kept",
         built.recomputed.len(),
         built.forgone
     )?;

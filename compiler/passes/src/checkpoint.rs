@@ -10,13 +10,14 @@
 //! Gains: memory that hardly grows with time. What is left of a neuron between forward and backward are two
 //! bits a timestep, not the 32 of the current that the norm's gradient reads. The operands are bits, or an image's few
 //! channels, that the weight's gradient keeps alive anyway. Costs: one more product a layer.
-//! A norm's result that the gradient of a scale per timestep reads is computed again in the same way.
+//! A norm's result that the gradient of a scale per timestep reads is computed again in the same way, and so are the membranes
+//! that the gradient of a smooth surrogate reads, where their current is.
 //! Values that are named are left alone: who plans the memory knows which may live on without raising its peak.
 //! Needs: masked, after the last cse, which would undo it. Leaves: masked. Stops at: dense products of more than
 //! [`FEW`] inputs, and values that the backward pass does not read.
 
 use crate::pass::{Pass, Run};
-use snnc_ir::{AxisName, Graph, Inst, Op, Stage, Value};
+use snnc_ir::{AxisName, Graph, Inst, Op, Save, Stage, Type, Value};
 use std::collections::{BTreeSet, HashMap};
 
 /// What the name of a copy ends with.
@@ -46,16 +47,25 @@ pub struct Recomputed {
     pub bytes: usize,
     /// Additions of a sample if every spike were set.
     pub work: u64,
+    /// Whether it is a neuron's membranes.
+    pub is_membrane: bool,
 }
 
 fn run(graph: &mut Graph, kept: &BTreeSet<String>) {
     let Some(loss) = graph.outputs.last().and_then(|&loss| graph.def_inst(loss)) else { return };
     let Some(at) = graph.body.iter().position(|&inst| inst == loss) else { return };
     let backward = graph.body.split_off(at + 1);
-    let made = graph.body.iter().copied().filter(|&inst| is_cheap(graph, inst));
-    let cheap = made.map(|inst| (graph.inst(inst).results[0], inst));
-    let cheap = cheap.filter(|&(value, _)| !kept.contains(graph.name(value))).collect();
-    let mut checkpoint = Checkpoint { cheap, again: HashMap::new() };
+    let mut checkpoint = Checkpoint { cheap: HashMap::new(), again: HashMap::new() };
+    for &inst in &graph.body {
+        let data = graph.inst(inst);
+        let Some(n) = cheap_result(graph, inst) else { continue };
+        // A current that is not computed again would live on instead of its membranes.
+        let follows = matches!(data.op, Op::Lif(_) | Op::Broadcast);
+        let pays = !follows || checkpoint.cheap.contains_key(&data.args[0]);
+        if pays && !kept.contains(graph.name(data.results[n])) {
+            checkpoint.cheap.insert(data.results[n], inst);
+        }
+    }
     for inst in backward {
         let args = graph.inst(inst).args.clone();
         graph.inst_mut(inst).args = checkpoint.read_again(graph, args);
@@ -68,22 +78,25 @@ fn run(graph: &mut Graph, kept: &BTreeSet<String>) {
 pub fn recomputed(graph: &Graph) -> Vec<Recomputed> {
     let loss = graph.outputs.last().and_then(|&loss| graph.def_inst(loss));
     let after = graph.body.iter().skip_while(|&&inst| Some(inst) != loss);
-    let copies = after.copied().filter(|&inst| is_cheap(graph, inst));
-    copies.filter_map(|inst| copied(graph, inst)).collect()
+    after.copied().filter_map(|inst| copied(graph, inst)).collect()
 }
 
 fn copied(graph: &Graph, inst: Inst) -> Option<Recomputed> {
     let data = graph.inst(inst);
-    let (copy, ty) = (graph.name(data.results[0]), graph.ty(data.results[0]));
-    let elements = ty.elements_per_sample();
-    // A product adds a row of its weight for each input of each output.
-    let inputs = match &data.op {
-        Op::Conv2d(_) | Op::Conv2dMaskedAdd(_) | Op::LinearMaskedAdd => inputs_of_output(graph, data.args[1]),
-        _affine => 1,
+    let result = data.results[cheap_result(graph, inst)?];
+    let (copy, elements) = (graph.name(result), graph.ty(result).elements_per_sample());
+    let (inputs, is_membrane) = match &data.op {
+        // A product adds a row of its weight for each input of each output.
+        Op::Conv2d(_) | Op::Conv2dMaskedAdd(_) | Op::LinearMaskedAdd => {
+            (inputs_of_output(graph, data.args[1]), false)
+        }
+        // And its current once more.
+        Op::Lif(_) => (2, true),
+        _affine => (1, false),
     };
     let name = copy.strip_suffix(AGAIN)?.to_string();
     let work = elements as u64 * inputs as u64;
-    Some(Recomputed { name, copy: copy.to_string(), bytes: elements * 4, work })
+    Some(Recomputed { name, copy: copy.to_string(), bytes: elements * 4, work, is_membrane })
 }
 
 /// How many inputs each output of a weight has.
@@ -92,13 +105,15 @@ fn inputs_of_output(graph: &Graph, weight: Value) -> usize {
     weight.elements_per_sample() / weight.extent(AxisName::Co).max(1)
 }
 
-/// Whether an instruction sums rows where a spike is set, or few inputs, or is an affine map of such sums.
-fn is_cheap(graph: &Graph, inst: Inst) -> bool {
+/// Which result of an instruction is cheap: a sum of rows where a spike is set, or of few inputs, an affine map of such sums, or
+/// membranes.
+fn cheap_result(graph: &Graph, inst: Inst) -> Option<usize> {
     let data = graph.inst(inst);
     match data.op {
-        Op::Conv2dMaskedAdd(_) | Op::LinearMaskedAdd | Op::BnApply(_) => true,
-        Op::Conv2d(_) => inputs_of_output(graph, data.args[1]) <= FEW,
-        _ => false,
+        Op::Conv2dMaskedAdd(_) | Op::LinearMaskedAdd | Op::BnApply(_) | Op::Broadcast => Some(0),
+        Op::Conv2d(_) => (inputs_of_output(graph, data.args[1]) <= FEW).then_some(0),
+        Op::Lif(lif) => (lif.save == Save::Membrane).then_some(1),
+        _ => None,
     }
 }
 
@@ -122,8 +137,14 @@ impl Checkpoint {
         let Some(&maker) = self.cheap.get(&value) else { return value };
         let data = graph.inst(maker).clone();
         let args = self.read_again(graph, data.args);
-        let (name, ty) = (format!("{}{AGAIN}", graph.name(value)), graph.ty(value).clone());
-        let copy = graph.push(&name, data.op, &args, ty);
+        let copies: Vec<(String, Type)> = data
+            .results
+            .iter()
+            .map(|&result| (format!("{}{AGAIN}", graph.name(result)), graph.ty(result).clone()))
+            .collect();
+        let named: Vec<(&str, Type)> = copies.iter().map(|(name, ty)| (name.as_str(), ty.clone())).collect();
+        let made = graph.push_many(data.op, &args, &named);
+        let copy = data.results.iter().position(|&result| result == value).map_or(made[0], |n| made[n]);
         self.again.insert(value, copy);
         copy
     }
