@@ -90,7 +90,7 @@ fn copied(graph: &Graph, inst: Inst) -> Option<Recomputed> {
         Op::Conv2d(_) | Op::Conv2dMaskedAdd(_) | Op::LinearMaskedAdd => {
             (inputs_of_output(graph, data.args[1]), false)
         }
-        // And its current once more.
+        // The norm before it is computed again too: where one of the two is kept, it has to be the membranes.
         Op::Lif(_) => (2, true),
         _affine => (1, false),
     };
