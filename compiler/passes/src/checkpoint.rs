@@ -63,7 +63,7 @@ fn run(graph: &mut Graph, kept: &BTreeSet<String>) {
         let follows = matches!(data.op, Op::Lif(_) | Op::Broadcast);
         let pays = !follows || checkpoint.cheap.contains_key(&data.args[0]);
         if pays && !kept.contains(graph.name(data.results[n])) {
-            checkpoint.cheap.insert(data.results[n], inst);
+            checkpoint.cheap.insert(data.results[n], (inst, n));
         }
     }
     for inst in backward {
@@ -118,8 +118,8 @@ fn cheap_result(graph: &Graph, inst: Inst) -> Option<usize> {
 }
 
 struct Checkpoint {
-    /// Results of the forward pass that are cheap, with their makers.
-    cheap: HashMap<Value, Inst>,
+    /// Results of the forward pass that are cheap, with their makers and which of its results each is.
+    cheap: HashMap<Value, (Inst, usize)>,
     /// Their copies in the backward pass.
     again: HashMap<Value, Value>,
 }
@@ -134,7 +134,7 @@ impl Checkpoint {
         if let Some(&copy) = self.again.get(&value) {
             return copy;
         }
-        let Some(&maker) = self.cheap.get(&value) else { return value };
+        let Some(&(maker, n)) = self.cheap.get(&value) else { return value };
         let data = graph.inst(maker).clone();
         let args = self.read_again(graph, data.args);
         let copies: Vec<(String, Type)> = data
@@ -143,8 +143,7 @@ impl Checkpoint {
             .map(|&result| (format!("{}{AGAIN}", graph.name(result)), graph.ty(result).clone()))
             .collect();
         let named: Vec<(&str, Type)> = copies.iter().map(|(name, ty)| (name.as_str(), ty.clone())).collect();
-        let made = graph.push_many(data.op, &args, &named);
-        let copy = data.results.iter().position(|&result| result == value).map_or(made[0], |n| made[n]);
+        let copy = graph.push_many(data.op, &args, &named)[n];
         self.again.insert(value, copy);
         copy
     }
