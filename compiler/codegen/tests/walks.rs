@@ -203,12 +203,14 @@ proptest! {
     }
 }
 
-/// Sizes of a walk over windows: positions, words of each, lanes, taps, what lies between one piece and the next, and whether
-/// only the lower halves of words have bits, as with 32 channels.
+/// Sizes of a walk over windows: positions, words of each, words from one to the next (those of the taps beside it lie
+/// `words` apart), lanes, taps, what lies between one piece and the next, and whether only the lower halves of words have
+/// bits, as with 32 channels.
 #[derive(Clone, Copy, Debug)]
 struct Window {
     count: usize,
     words: usize,
+    step: usize,
     lanes: usize,
     taps: [usize; 2],
     gap: usize,
@@ -219,7 +221,8 @@ impl Window {
     /// Elements from the words of one line of positions to the next, and from the rows of one line of taps to the next.
     fn lines(&self) -> (usize, usize) {
         let [_, columns] = self.taps;
-        (2 * self.words * (self.count + columns + self.gap % 3), self.tap() * columns + 2 * (self.gap % 2))
+        let words = self.step * self.count + self.words * (columns + self.gap % 3);
+        (2 * words, self.tap() * columns + 2 * (self.gap % 2))
     }
 
     /// Elements of the rows of a tap.
@@ -227,7 +230,7 @@ impl Window {
         64 * self.words * (self.lanes + self.gap)
     }
 
-    /// Two tasks, of which the second has a line of taps less; positions lie side by side.
+    /// Two tasks, of which the second has a line of taps less.
     fn kernel(&self) -> Kernel {
         let mut k = Builder::new("window");
         let (x, w) = (k.read("x", SlotElem::Bits), k.read("w", SlotElem::F32));
@@ -238,7 +241,7 @@ impl Window {
             walk: Walk {
                 count: self.count.into(),
                 words: self.words,
-                bits: Run { slot: x, at: Index::Task * 2, step: word },
+                bits: Run { slot: x, at: Index::Task * 2, step: 2 * self.step as i64 },
                 rows: Run { slot: w, at: 0.into(), step: (self.lanes + self.gap) as i64 },
                 lanes: self.lanes,
                 sums: Run { slot: sums, at: Index::Task * (each * self.count), step: each as i64 },
@@ -271,8 +274,9 @@ proptest! {
     #[test]
     fn all_vectors_agree_on_windows(
         seed: u64,
-        count in 0usize..8,
+        count in 0usize..12,
         words in 1usize..=2,
+        step in 1usize..=4,
         lanes in 1usize..=MAX_LANES,
         square: bool,
         rows in 1usize..=4,
@@ -282,7 +286,7 @@ proptest! {
         rate in 0usize..=100,
     ) {
         let taps = if square { [3, 3] } else { [rows, columns] };
-        let window = Window { count, words, lanes, taps, gap, half };
+        let window = Window { count, words, step, lanes, taps, gap, half };
         for vectors in ALL {
             same(&window.kernel(), &window.buffers(seed, rate), vectors);
         }
@@ -367,8 +371,9 @@ proptest! {
 #[test]
 fn nine_taps_of_few_channels() {
     for (lanes, half) in [(8, false), (16, false), (32, true), (64, true), (128, true)] {
-        for rate in [0, 15, 100] {
-            let window = Window { count: 7, words: 1, lanes, taps: [3, 3], gap: 0, half };
+        for (rate, step) in [0, 15, 100].into_iter().flat_map(|rate| [(rate, 1), (rate, 2)]) {
+            // More positions than have lists at a time.
+            let window = Window { count: 64, words: 1, step, lanes, taps: [3, 3], gap: 0, half };
             for vectors in ALL {
                 same(&window.kernel(), &window.buffers(11, rate), vectors);
             }

@@ -137,53 +137,76 @@ unsafe fn all_512<const ABOVE: bool>(neurons: Neurons) {
 /// As the entries, with 256 bits.
 #[target_feature(enable = "avx2")]
 unsafe fn all_256<const ABOVE: bool>(neurons: Neurons) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match neurons.currents.map(|(kind, _)| kind) {
+            [1, 0] => each_256::<ABOVE, 1, 0>(neurons),
+            [1, 1] => each_256::<ABOVE, 1, 1>(neurons),
+            [1, _] => each_256::<ABOVE, 1, 2>(neurons),
+            [_, 0] => each_256::<ABOVE, 2, 0>(neurons),
+            [_, 1] => each_256::<ABOVE, 2, 1>(neurons),
+            [_, _] => each_256::<ABOVE, 2, 2>(neurons),
+        }
+    }
+}
+
+/// Neurons whose currents are of the kinds `FIRST` and `SECOND`, a vector of them after the other.
+///
+/// # Safety
+/// As the entries, with 256 bits.
+#[target_feature(enable = "avx2")]
+unsafe fn each_256<const ABOVE: bool, const FIRST: u8, const SECOND: u8>(neurons: Neurons) {
     const LANES: usize = 8;
-    let Neurons { count, lanes, steps, currents, spikes, constants } = neurons;
+    let Neurons { count, lanes, steps, currents: [first, second], spikes, constants } = neurons;
     let [decay, gain, threshold, reset, initial] = constants.map(|constant| _mm256_set1_ps(constant));
-    let one = _mm256_set1_ps(1.0);
     let bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    let one = _mm256_set1_ps(1.0);
     // All bits of the lanes whose bits are set.
     let spread = |set: u8| {
         let set = _mm256_and_si256(_mm256_set1_epi32(i32::from(set)), bits);
-        _mm256_castsi256_ps(_mm256_cmpeq_epi32(set, bits))
+        _mm256_cmpeq_epi32(set, bits)
     };
     for position in 0..count {
-        for word in (0..lanes).step_by(WORD) {
-            let mut membranes = [initial; WORD / LANES];
+        if lanes % WORD > 0 {
             for t in 0..steps {
-                let mut fired = 0u64;
-                let vectors = (lanes - word).div_ceil(LANES).min(WORD / LANES);
-                for (v, membrane) in membranes.iter_mut().enumerate().take(vectors) {
-                    let lane = word + v * LANES;
-                    let own: u8 = if lane + LANES <= lanes { !0 } else { !0 >> (lane + LANES - lanes) };
-                    // SAFETY: the caller's promise; masked loads touch no lane beyond the last.
-                    let current = |(kind, over): (usize, Over<*const u32>)| unsafe {
-                        let from = over.of(position, t);
-                        match (kind, own) {
-                            (1, 0xFF) => _mm256_loadu_ps(from.cast::<f32>().add(lane)),
-                            (1, _) => {
-                                let own = _mm256_castps_si256(spread(own));
-                                _mm256_maskload_ps(from.cast::<f32>().add(lane), own)
-                            }
-                            _ => _mm256_and_ps(spread(from.cast::<u8>().add(lane / LANES).read() & own), one),
-                        }
-                    };
-                    let mut x = current(currents[0]);
-                    if currents[1].0 != 0 {
-                        x = _mm256_add_ps(x, current(currents[1]));
-                    }
-                    let h = _mm256_add_ps(_mm256_mul_ps(*membrane, decay), _mm256_mul_ps(x, gain));
-                    let spike = match ABOVE {
-                        true => _mm256_cmp_ps::<_CMP_GT_OS>(h, threshold),
-                        false => _mm256_cmp_ps::<_CMP_GE_OS>(h, threshold),
-                    };
-                    *membrane = _mm256_blendv_ps(h, reset, spike);
-                    fired |= u64::from(_mm256_movemask_ps(spike) as u8 & own) << (v * LANES);
-                }
+                let word = position * spikes.step + t * spikes.time + lanes / WORD * 2;
                 // SAFETY: the caller's promise: spikes are whole words.
+                unsafe { spikes.at.add(word).cast::<u64>().write_unaligned(0) };
+            }
+        }
+        for lane in (0..lanes).step_by(LANES) {
+            let own: u8 = if lane + LANES <= lanes { !0 } else { !0 >> (lane + LANES - lanes) };
+            let current = |kind: u8, over: Over<*const u32>, t: usize| {
+                // SAFETY: the caller's promise; masked loads touch no lane beyond the last.
                 unsafe {
-                    let to = spikes.at.add(position * spikes.step + t * spikes.time + word / 32);
-                    to.cast::<u64>().write_unaligned(fired);
+                    let from = over.of(position, t);
+                    match kind {
+                        1 if own == !0 => _mm256_loadu_ps(from.cast::<f32>().add(lane)),
+                        1 => _mm256_maskload_ps(from.cast::<f32>().add(lane), spread(own)),
+                        _ => {
+                            let set = from.cast::<u8>().add(lane / LANES).read() & own;
+                            _mm256_and_ps(_mm256_castsi256_ps(spread(set)), one)
+                        }
+                    }
+                }
+            };
+            let mut membrane = initial;
+            for t in 0..steps {
+                let mut x = current(FIRST, first.1, t);
+                if SECOND != 0 {
+                    x = _mm256_add_ps(x, current(SECOND, second.1, t));
+                }
+                let h = _mm256_add_ps(_mm256_mul_ps(membrane, decay), _mm256_mul_ps(x, gain));
+                let spike = match ABOVE {
+                    true => _mm256_cmp_ps::<_CMP_GT_OS>(h, threshold),
+                    false => _mm256_cmp_ps::<_CMP_GE_OS>(h, threshold),
+                };
+                membrane = _mm256_blendv_ps(h, reset, spike);
+                let to = position * spikes.step + t * spikes.time;
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let fired = _mm256_movemask_ps(spike) as u8 & own;
+                    spikes.at.add(to).cast::<u8>().add(lane / LANES).write(fired);
                 }
             }
         }

@@ -34,9 +34,19 @@ impl List {
     /// # Safety
     /// They were written.
     #[inline]
-    pub unsafe fn four(&mut self, at: usize) -> u64 {
+    pub unsafe fn four(&self, at: usize) -> u64 {
         // SAFETY: the caller's promise.
-        unsafe { self.places().add(at).cast::<u64>().read_unaligned() }
+        unsafe { self.0.as_ptr().cast::<u16>().add(at).cast::<u64>().read_unaligned() }
+    }
+
+    /// A place.
+    ///
+    /// # Safety
+    /// It was written.
+    #[inline]
+    pub unsafe fn place(&self, at: usize) -> u16 {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.as_ptr().cast::<u16>().add(at).read() }
     }
 }
 

@@ -1,14 +1,16 @@
-//! Walks over all that a position sees through the taps of a kernel, as with 512 bits: the numbers of all taps are listed
-//! first, a byte of bits after the other and without a branch, and the sums of some positions grow side by side.
+//! Walks over all that a position sees through the taps of a kernel, as with 512 bits, and the sums of some positions grow side
+//! by side. What a row of inputs has is listed once for all positions that see it, a byte of bits after the other and without
+//! a branch; a position's own list is a run of each row's, moved to where its taps have their weights.
+//!
+//! ```text
+//! places of a row, input after input           | 0 | 1     | 2 | 3   | 4 |
+//! what position 2 sees of it through 3 taps        ^^^^^^^^^^^^^^^^^
+//! ```
 
 use super::{LANES, PART, add_rows, mask};
-use crate::wide::window::{FOUR, List, Places, SIDE_BY_SIDE, UNIT, Window, row_at};
+use crate::wide::window::{FOUR, List, Places, SIDE_BY_SIDE, STORED, UNIT, Window, row_at};
 use std::arch::x86_64::*;
-
-/// Bytes of rows that stay in the nearest cache of machines with these vectors, of 32 KiB often.
-const NEAREST: usize = 24 << 10;
-/// Rows of a tap from which on those of further caches cost more than what a list saves.
-const MANY: usize = 5;
+use std::mem::MaybeUninit;
 
 /// The numbers of the set bits of each byte.
 static NUMBERS: [[u8; 8]; 256] = {
@@ -56,39 +58,53 @@ pub(super) unsafe extern "C" fn add_window(
     // and a row of `lanes` for each set bit, and sums of `lanes` for each position lie inside their buffers; a part begins
     // inside a row. The features were detected before this function was chosen.
     unsafe {
-        let is_far = 4 * window.taps.0 * window.rows.0 > NEAREST;
-        if !window.is_listed() || is_far && ones(&window, count, (bits.cast(), bits_step)) > MANY * count {
+        let Some(lines) = Lines::of(&window, bits_step) else {
             window.by_taps(add_rows, count, lanes, ((bits, bits_step), rows, (sums, sums_step)));
             return;
-        }
+        };
         for part in (0..lanes).step_by(PART) {
             let lanes = PART.min(lanes - part);
             let last = mask(lanes.div_ceil(LANES) - 1, lanes);
             let places = ((bits.cast(), bits_step), rows.add(part), (sums.add(part), sums_step));
-            by_vectors!(add, lanes, (count, &window, last, places));
+            by_vectors!(add, lanes, (count, &window, lines, last, places));
         }
     }
 }
 
-/// The set bits of the first tap of all positions.
-///
-/// # Safety
-/// Their words can be read.
-#[target_feature(enable = "avx2,bmi1,popcnt")]
-unsafe fn ones(window: &Window, count: usize, (bits, bits_step): (*const u32, usize)) -> usize {
-    let places =
-        (0..count).flat_map(|position| (0..window.words).map(move |word| position * bits_step + 2 * word));
-    // SAFETY: the caller's promise.
-    places.map(|place| unsafe { bits.add(place).cast::<u64>().read_unaligned() }.count_ones() as usize).sum()
+/// The rows of inputs that a run of positions sees through the rows of taps.
+#[derive(Clone, Copy)]
+struct Lines {
+    /// Inputs from one position to the next.
+    stride: usize,
+    /// Positions that see no more than these.
+    positions: usize,
+}
+
+impl Lines {
+    /// None where the window cannot be listed.
+    fn of(window: &Window, bits_step: usize) -> Option<Lines> {
+        let (rows, taps) = window.taps;
+        if !window.is_listed()
+            || window.numbers() == 0
+            || window.bits.1 == 0
+            || !bits_step.is_multiple_of(window.bits.1)
+        {
+            return None;
+        }
+        let columns = LISTED / (rows * window.words * 64);
+        let stride = bits_step / window.bits.1;
+        let positions = (columns - taps).checked_div(stride).unwrap_or(0) + 1;
+        Some(Lines { stride, positions })
+    }
 }
 
 /// # Safety
-/// As [`add_window`], for rows of `V` vectors, of which the last has the lanes `last` where it is not `WHOLE`, and a window
-/// that is listed.
+/// As [`add_window`], for rows of `V` vectors, of which the last has the lanes `last` where it is not `WHOLE`.
 #[target_feature(enable = "avx2,bmi1,popcnt")]
 unsafe fn add<const V: usize, const WHOLE: bool>(
     count: usize,
     window: &Window,
+    lines: Lines,
     last: __m256i,
     ((bits, bits_step), rows, (sums, sums_step)): Places<u32>,
 ) {
@@ -98,48 +114,58 @@ unsafe fn add<const V: usize, const WHOLE: bool>(
         5 | 6 => 2,
         _ => 1,
     };
+    let mut listed = Listed::new();
     let mut lists = List::all();
-    let mut position = 0;
-    while position < count {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let sums = (sums.add(position * sums_step), sums_step);
-            let places = ((bits.add(position * bits_step), bits_step), rows, sums);
-            position += match side_by_side.min(count - position) {
-                3 => together::<V, WHOLE, 3>(window, last, places, &mut lists),
-                2 => together::<V, WHOLE, 2>(window, last, places, &mut lists),
-                _ => together::<V, WHOLE, 1>(window, last, places, &mut lists),
-            };
+    for first in (0..count).step_by(lines.positions) {
+        let here = lines.positions.min(count - first);
+        let columns = (here - 1) * lines.stride + window.taps.1;
+        // SAFETY: the caller's promise: all that these positions see can be read.
+        unsafe { listed.fill(window, columns, bits.add(first * bits_step)) };
+        let mut position = 0;
+        while position < here {
+            let beside = side_by_side.min(here - position);
+            let mut lengths = [0; SIDE_BY_SIDE];
+            for (p, (list, length)) in lists.iter_mut().zip(&mut lengths).take(beside).enumerate() {
+                // SAFETY: so many columns were listed.
+                *length = unsafe { listed.seen(list, window, columns, (position + p) * lines.stride) };
+            }
+            // SAFETY: the caller's promise, for the sums of these positions.
+            unsafe {
+                let sums = (sums.add((first + position) * sums_step), sums_step);
+                match beside {
+                    3 => sum::<V, WHOLE, 3>(&lists, &lengths, last, rows, sums),
+                    2 => sum::<V, WHOLE, 2>(&lists, &lengths, last, rows, sums),
+                    _ => sum::<V, WHOLE, 1>(&lists, &lengths, last, rows, sums),
+                }
+            }
+            position += beside;
         }
     }
 }
 
-/// Adds to the sums of `P` positions; their number.
+/// Adds the rows of `P` lists to the sums of their positions. It is no part of its caller so that all registers are for the
+/// sums and what finds a row.
 ///
 /// # Safety
-/// As [`add`].
+/// As [`add`], for lists that are filled so far.
 #[target_feature(enable = "avx2,bmi1,popcnt")]
-#[inline]
-unsafe fn together<const V: usize, const WHOLE: bool, const P: usize>(
-    window: &Window,
+#[inline(never)]
+unsafe fn sum<const V: usize, const WHOLE: bool, const P: usize>(
+    lists: &[List; SIDE_BY_SIDE],
+    lengths: &[usize; SIDE_BY_SIDE],
     last: __m256i,
-    ((bits, bits_step), rows, (sums, sums_step)): Places<u32>,
-    lists: &mut [List; SIDE_BY_SIDE],
-) -> usize {
-    // SAFETY: the caller's promise; lists are read as far as they were filled, and masked loads and stores touch no lane
-    // beyond a row's last.
+    rows: *const f32,
+    (sums, sums_step): (*mut f32, usize),
+) {
+    // SAFETY: the caller's promise; masked loads and stores touch no lane beyond a row's last.
     unsafe {
-        let mut lengths = [0; P];
-        for (p, (list, length)) in lists.iter_mut().zip(&mut lengths).enumerate() {
-            *length = fill(list, window, bits.add(p * bits_step));
-        }
         let load = |from: *const f32, v: usize| match WHOLE || v + 1 < V {
             true => _mm256_loadu_ps(from.add(v * LANES)),
             false => _mm256_maskload_ps(from.add(v * LANES), last),
         };
         let mut acc: [[__m256; V]; P] =
             std::array::from_fn(|p| std::array::from_fn(|v| load(sums.add(p * sums_step), v)));
-        let shortest = lengths.iter().copied().min().unwrap_or(0) / FOUR * FOUR;
+        let shortest = lengths.iter().take(P).copied().min().unwrap_or(0) / FOUR * FOUR;
         for at in (0..shortest).step_by(FOUR) {
             let four: [u64; P] = std::array::from_fn(|p| lists[p].four(at));
             for number in 0..FOUR {
@@ -153,7 +179,7 @@ unsafe fn together<const V: usize, const WHOLE: bool, const P: usize>(
         }
         for (p, mut acc) in acc.into_iter().enumerate() {
             for at in shortest..lengths[p] {
-                let row = row_at(rows, lists[p].places().add(at).read());
+                let row = row_at(rows, lists[p].place(at));
                 for (v, acc) in acc.iter_mut().enumerate() {
                     *acc = _mm256_add_ps(*acc, load(row, v));
                 }
@@ -167,68 +193,91 @@ unsafe fn together<const V: usize, const WHOLE: bool, const P: usize>(
             }
         }
     }
-    P
 }
 
-/// Lists the places of the rows of a position; how many.
-///
-/// # Safety
-/// The words of all taps can be read, and the window is listed.
-#[target_feature(enable = "avx2,bmi1,popcnt")]
-#[inline]
-unsafe fn fill(list: &mut List, window: &Window, bits: *const u32) -> usize {
-    // SAFETY: the caller's promise; these are the window's own taps and words.
-    unsafe {
-        match (window.taps, window.words) {
-            // Known numbers are loops that are laid out flat.
-            ((3, 3), 1) => fill_taps(list, window, (3, 3), 1, bits),
-            (taps, words) => fill_taps(list, window, taps, words, bits),
-        }
+/// The most numbers of all rows of inputs.
+const LISTED: usize = 6 << 10;
+/// The most inputs that have some: each is a word at least.
+const INPUTS: usize = LISTED / 64;
+
+/// The places of what is set in some rows of inputs, row after row, as if the first input of each were the first tap's.
+struct Listed {
+    places: MaybeUninit<[u16; LISTED + STORED]>,
+    /// Where each input's begin, and where the last one's end.
+    starts: [usize; INPUTS + 1],
+}
+
+impl Listed {
+    fn new() -> Listed {
+        Listed { places: MaybeUninit::uninit(), starts: [0; INPUTS + 1] }
     }
-}
 
-/// # Safety
-/// As [`fill`].
-#[target_feature(enable = "avx2,bmi1,popcnt")]
-#[inline]
-unsafe fn fill_taps(
-    list: &mut List,
-    window: &Window,
-    (rows, columns): (usize, usize),
-    words: usize,
-    bits: *const u32,
-) -> usize {
-    let step = window.step / UNIT;
-    let times = _mm_set1_epi16(step as i16);
-    let mut length = 0;
-    let mut append = |half: u32, first: usize| {
-        for (byte, set) in half.to_le_bytes().into_iter().enumerate() {
-            // SAFETY: there are as many numbers before as bits, of which a window that is listed has no more than a list; a
-            // store of eight places reaches no further than one of `STORED`.
-            unsafe {
-                let numbers = _mm_loadl_epi64(NUMBERS[usize::from(set)].as_ptr().cast());
-                let first = _mm_set1_epi16((first + 8 * byte * step) as i16);
-                let places = _mm_add_epi16(_mm_mullo_epi16(_mm_cvtepu8_epi16(numbers), times), first);
-                _mm_storeu_si128(list.places().add(length).cast(), places);
-            }
-            length += set.count_ones() as usize;
-        }
-    };
-    for y in 0..rows {
-        for x in 0..columns {
-            for word in 0..words {
-                // SAFETY: the caller's promise.
-                let set = unsafe {
-                    bits.add(y * window.bits.0 + x * window.bits.1 + 2 * word).cast::<u64>().read_unaligned()
-                };
-                let first = (y * window.rows.0 + x * window.rows.1) / UNIT + word * 64 * step;
-                append(set as u32, first);
-                // With 32 channels it is always 0.
-                if set >> 32 != 0 {
-                    append((set >> 32) as u32, first + 32 * step);
+    /// Lists `columns` inputs of each row.
+    ///
+    /// # Safety
+    /// The words of these inputs can be read, and they have no more than `LISTED` bits.
+    #[target_feature(enable = "avx2,bmi1,popcnt")]
+    unsafe fn fill(&mut self, window: &Window, columns: usize, bits: *const u32) {
+        let places: *mut u16 = self.places.as_mut_ptr().cast();
+        let step = window.step / UNIT;
+        let (times, eight) = (_mm_set1_epi16(step as i16), _mm_set1_epi16((8 * step) as i16));
+        let half_word = _mm_set1_epi16((32 * step) as i16);
+        let (mut length, mut input) = (0, 0);
+        for y in 0..window.taps.0 {
+            for x in 0..columns {
+                self.starts[input] = length;
+                input += 1;
+                let mut first = _mm_set1_epi16((x * window.rows.1 / UNIT) as i16);
+                for half in 0..2 * window.words {
+                    // SAFETY: the caller's promise; a store of eight places reaches no further than one of `STORED`.
+                    unsafe {
+                        let set = bits.add(y * window.bits.0 + x * window.bits.1 + half).read();
+                        // With 32 channels half a word is always 0.
+                        if set == 0 {
+                            first = _mm_add_epi16(first, half_word);
+                            continue;
+                        }
+                        for byte in set.to_le_bytes() {
+                            let numbers = _mm_loadl_epi64(NUMBERS[usize::from(byte)].as_ptr().cast());
+                            let numbers = _mm_mullo_epi16(_mm_cvtepu8_epi16(numbers), times);
+                            _mm_storeu_si128(places.add(length).cast(), _mm_add_epi16(numbers, first));
+                            first = _mm_add_epi16(first, eight);
+                            length += byte.count_ones() as usize;
+                        }
+                    }
                 }
             }
         }
+        self.starts[input] = length;
     }
-    length
+
+    /// Lists what a position sees, of which `left` inputs lie left of it; how much.
+    ///
+    /// # Safety
+    /// So many columns were filled, of which the position sees those from `left` on.
+    #[target_feature(enable = "avx2,bmi1,popcnt")]
+    unsafe fn seen(&self, list: &mut List, window: &Window, columns: usize, left: usize) -> usize {
+        let from: *const u16 = self.places.as_ptr().cast();
+        let mut length = 0;
+        for y in 0..window.taps.0 {
+            let input = y * columns + left;
+            let (start, end) = (self.starts[input], self.starts[input + window.taps.1]);
+            let moved = (y * window.rows.0 / UNIT).wrapping_sub(left * window.rows.1 / UNIT);
+            let moved = _mm256_set1_epi16(moved as i16);
+            let mut at = start;
+            while at < end {
+                // SAFETY: what is read and written beyond the end lies inside `STORED`.
+                unsafe {
+                    let to = list.places().add(length + at - start);
+                    for part in (0..STORED).step_by(16) {
+                        let places = _mm256_loadu_si256(from.add(at + part).cast());
+                        _mm256_storeu_si256(to.add(part).cast(), _mm256_add_epi16(places, moved));
+                    }
+                }
+                at += STORED;
+            }
+            length += end - start;
+        }
+        length
+    }
 }
