@@ -188,44 +188,76 @@ unsafe fn dot(count: usize, words: usize, lanes: usize, places: Places) {
             let with = with.add(position * with_step);
             sum = if words == 1 {
                 let word = from.cast::<u64>().read_unaligned();
-                dot_numbers(Bits(word), lanes, rows, (sum, sums_step), with)
+                dot_parts(|| Bits(word), lanes, rows, (sum, sums_step), with)
             } else {
-                dot_numbers(Words::new(from, words, 2), lanes, rows, (sum, sums_step), with)
+                dot_parts(|| Words::new(from, words, 2), lanes, rows, (sum, sums_step), with)
             };
         }
     }
 }
 
-/// Adds the products of the rows of so many numbers with another, each to its own sums; where the next ones are.
+/// Adds the products of the rows of so many numbers with another, each to its own sums, part after part; where the next ones
+/// are.
 ///
 /// # Safety
 /// As [`dot_rows`].
 #[target_feature(enable = "avx2,bmi1,popcnt")]
 #[inline]
-unsafe fn dot_numbers(
-    numbers: impl Iterator<Item = usize>,
+unsafe fn dot_parts<I: Iterator<Item = usize>>(
+    numbers: impl Fn() -> I,
     lanes: usize,
+    (rows, rows_step): (*const f32, usize),
+    sums: (*mut f32, usize),
+    other: *const f32,
+) -> *mut f32 {
+    let mut next = sums.0;
+    for part in (0..lanes).step_by(PART) {
+        let lanes = PART.min(lanes - part);
+        let last = mask(lanes.div_ceil(LANES) - 1, lanes);
+        // SAFETY: the caller's promise; a part begins inside a row.
+        next = unsafe {
+            let rows = (rows.add(part), rows_step);
+            by_vectors!(dot_part, lanes, (numbers(), last, rows, sums, other.add(part)))
+        };
+    }
+    next
+}
+
+/// A part of all rows, whose other factor stays in registers.
+///
+/// # Safety
+/// As [`dot_rows`], for `V` vectors, of which the last has the lanes `last` where it is not `WHOLE`.
+#[target_feature(enable = "avx2,bmi1,popcnt")]
+#[inline]
+unsafe fn dot_part<const V: usize, const WHOLE: bool>(
+    numbers: impl Iterator<Item = usize>,
+    last: __m256i,
     (rows, rows_step): (*const f32, usize),
     (mut sum, sums_step): (*mut f32, usize),
     other: *const f32,
 ) -> *mut f32 {
-    let (whole, rest) = (lanes / SUMS, lanes % SUMS);
-    // SAFETY: the caller's promise; what is left over of a row is read lane by lane.
+    // SAFETY: the caller's promise; masked loads touch no lane beyond a row's last.
     unsafe {
+        let load = |from: *const f32, v: usize| match WHOLE || v + 1 < V {
+            true => _mm256_loadu_ps(from.add(v * LANES)),
+            false => _mm256_maskload_ps(from.add(v * LANES), last),
+        };
+        let other: [__m256; V] = std::array::from_fn(|v| load(other, v));
         for number in numbers {
             let row = rows.add(number * rows_step);
-            let mut acc = [_mm256_loadu_ps(sum), _mm256_loadu_ps(sum.add(LANES))];
-            for part in 0..whole {
-                for (half, acc) in acc.iter_mut().enumerate() {
-                    let at = part * SUMS + half * LANES;
-                    let product = _mm256_mul_ps(_mm256_loadu_ps(row.add(at)), _mm256_loadu_ps(other.add(at)));
-                    *acc = _mm256_add_ps(*acc, product);
-                }
+            let mut acc: [__m256; SUMS / LANES] =
+                std::array::from_fn(|half| _mm256_loadu_ps(sum.add(half * LANES)));
+            for (v, other) in other.into_iter().enumerate() {
+                let own = &mut acc[v % (SUMS / LANES)];
+                let added = _mm256_add_ps(*own, _mm256_mul_ps(load(row, v), other));
+                // A lane beyond the last keeps its sum: adding 0 would turn -0 into 0.
+                *own = match WHOLE || v + 1 < V {
+                    true => added,
+                    false => _mm256_blendv_ps(*own, added, _mm256_castsi256_ps(last)),
+                };
             }
-            _mm256_storeu_ps(sum, acc[0]);
-            _mm256_storeu_ps(sum.add(LANES), acc[1]);
-            for lane in 0..rest {
-                *sum.add(lane) += *row.add(whole * SUMS + lane) * *other.add(whole * SUMS + lane);
+            for (half, acc) in acc.into_iter().enumerate() {
+                _mm256_storeu_ps(sum.add(half * LANES), acc);
             }
             sum = sum.wrapping_add(sums_step);
         }
