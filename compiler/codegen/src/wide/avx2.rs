@@ -44,6 +44,38 @@ fn mask(v: usize, lanes: usize) -> __m256i {
     _mm256_cmpgt_epi32(_mm256_set1_epi32(lanes.saturating_sub(v * LANES) as i32), own)
 }
 
+/// Vector `v` of the `V` of a row, of whose last only the lanes `last` are read where it is not `WHOLE`; the others are 0.
+///
+/// # Safety
+/// These lanes can be read.
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn load<const V: usize, const WHOLE: bool>(row: *const f32, v: usize, last: __m256i) -> __m256 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match WHOLE || v + 1 < V {
+            true => _mm256_loadu_ps(row.add(v * LANES)),
+            false => _mm256_maskload_ps(row.add(v * LANES), last),
+        }
+    }
+}
+
+/// Writes what [`load`] reads.
+///
+/// # Safety
+/// These lanes can be written.
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn store<const V: usize, const WHOLE: bool>(row: *mut f32, v: usize, last: __m256i, value: __m256) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match WHOLE || v + 1 < V {
+            true => _mm256_storeu_ps(row.add(v * LANES), value),
+            false => _mm256_maskstore_ps(row.add(v * LANES), last, value),
+        }
+    }
+}
+
 unsafe extern "C" fn add_rows(
     count: usize,
     words: usize,
@@ -132,10 +164,7 @@ unsafe fn add_part<const V: usize, const WHOLE: bool>(
 ) {
     // SAFETY: the caller's promise; masked loads and stores touch no lane beyond a row's last.
     unsafe {
-        let load = |from: *const f32, v: usize| match WHOLE || v + 1 < V {
-            true => _mm256_loadu_ps(from.add(v * LANES)),
-            false => _mm256_maskload_ps(from.add(v * LANES), last),
-        };
+        let load = |from, v| load::<V, WHOLE>(from, v, last);
         let mut acc: [__m256; V] = std::array::from_fn(|v| load(sum, v));
         for number in numbers {
             let row = rows.add(number * rows_step);
@@ -144,10 +173,7 @@ unsafe fn add_part<const V: usize, const WHOLE: bool>(
             }
         }
         for (v, acc) in acc.into_iter().enumerate() {
-            match WHOLE || v + 1 < V {
-                true => _mm256_storeu_ps(sum.add(v * LANES), acc),
-                false => _mm256_maskstore_ps(sum.add(v * LANES), last, acc),
-            }
+            store::<V, WHOLE>(sum, v, last, acc);
         }
     }
 }
@@ -238,10 +264,7 @@ unsafe fn dot_part<const V: usize, const WHOLE: bool>(
 ) -> *mut f32 {
     // SAFETY: the caller's promise; masked loads touch no lane beyond a row's last.
     unsafe {
-        let load = |from: *const f32, v: usize| match WHOLE || v + 1 < V {
-            true => _mm256_loadu_ps(from.add(v * LANES)),
-            false => _mm256_maskload_ps(from.add(v * LANES), last),
-        };
+        let load = |from, v| load::<V, WHOLE>(from, v, last);
         let other: [__m256; V] = std::array::from_fn(|v| load(other, v));
         for number in numbers {
             let row = rows.add(number * rows_step);

@@ -1,7 +1,7 @@
 //! Tables of summed rows and lookups in them, with vectors of 256 bits: in parts of 32 lanes, four registers.
 
 use super::super::EACH;
-use super::{LANES, mask};
+use super::{LANES, load, mask, store};
 use snnc_kernel::body::{ENTRIES, GROUP, entry};
 use std::arch::x86_64::*;
 
@@ -108,10 +108,7 @@ unsafe fn add<const V: usize, const WHOLE: bool>(
     let last = mask(V - 1, lanes);
     // SAFETY: the caller's promise; masked loads and stores touch no lane beyond an entry's last.
     unsafe {
-        let load = |from: *const f32, v: usize| match WHOLE || v + 1 < V {
-            true => _mm256_loadu_ps(from.add(v * LANES)),
-            false => _mm256_maskload_ps(from.add(v * LANES), last),
-        };
+        let load = |from, v| load::<V, WHOLE>(from, v, last);
         for position in 0..count {
             let bits = bits.cast::<u32>().add(position * bits_step).cast::<u64>();
             let sum = sums.add(position * sums_step);
@@ -129,10 +126,7 @@ unsafe fn add<const V: usize, const WHOLE: bool>(
                 }
             }
             for (v, acc) in acc.into_iter().enumerate() {
-                match WHOLE || v + 1 < V {
-                    true => _mm256_storeu_ps(sum.add(v * LANES), acc),
-                    false => _mm256_maskstore_ps(sum.add(v * LANES), last, acc),
-                }
+                store::<V, WHOLE>(sum, v, last, acc);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Walks that serve all taps of a kernel: nine taps of one vector are nine sums in registers.
 
-use super::{LANES, mask};
+use super::{LANES, load, mask, store};
 use crate::wide::bits::{Patterned, Words};
 use crate::wide::taps::Places;
 use std::arch::x86_64::*;
@@ -93,10 +93,7 @@ unsafe fn sum<const R: usize, const C: usize, const WHOLE: bool>(
     let Places { rows, down, beside, sums, apart, .. } = places;
     // SAFETY: the caller's promise; masked loads and stores touch no lane beyond a row's last.
     unsafe {
-        let load = |from: *const f32| match WHOLE {
-            true => _mm256_loadu_ps(from),
-            false => _mm256_maskload_ps(from, last),
-        };
+        let load = |from| load::<1, WHOLE>(from, 0, last);
         let mut acc: [[__m256; C]; R] =
             std::array::from_fn(|y| std::array::from_fn(|x| load(sums.add((y * C + x) * apart))));
         for number in numbers {
@@ -109,11 +106,7 @@ unsafe fn sum<const R: usize, const C: usize, const WHOLE: bool>(
         }
         for (y, acc) in acc.into_iter().enumerate() {
             for (x, acc) in acc.into_iter().enumerate() {
-                let to = sums.add((y * C + x) * apart);
-                match WHOLE {
-                    true => _mm256_storeu_ps(to, acc),
-                    false => _mm256_maskstore_ps(to, last, acc),
-                }
+                store::<1, WHOLE>(sums.add((y * C + x) * apart), 0, last, acc);
             }
         }
     }

@@ -7,7 +7,7 @@
 //! what position 2 sees of it through 3 taps        ^^^^^^^^^^^^^^^^^
 //! ```
 
-use super::{LANES, PART, add_rows, mask};
+use super::{LANES, PART, add_rows, load, mask, store};
 use crate::wide::window::{FOUR, List, Places, SIDE_BY_SIDE, STORED, UNIT, Window, row_at};
 use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
@@ -159,10 +159,7 @@ unsafe fn sum<const V: usize, const WHOLE: bool, const P: usize>(
 ) {
     // SAFETY: the caller's promise; masked loads and stores touch no lane beyond a row's last.
     unsafe {
-        let load = |from: *const f32, v: usize| match WHOLE || v + 1 < V {
-            true => _mm256_loadu_ps(from.add(v * LANES)),
-            false => _mm256_maskload_ps(from.add(v * LANES), last),
-        };
+        let load = |from, v| load::<V, WHOLE>(from, v, last);
         let mut acc: [[__m256; V]; P] =
             std::array::from_fn(|p| std::array::from_fn(|v| load(sums.add(p * sums_step), v)));
         let shortest = lengths.iter().take(P).copied().min().unwrap_or(0) / FOUR * FOUR;
@@ -185,11 +182,7 @@ unsafe fn sum<const V: usize, const WHOLE: bool, const P: usize>(
                 }
             }
             for (v, acc) in acc.into_iter().enumerate() {
-                let to = sums.add(p * sums_step + v * LANES);
-                match WHOLE || v + 1 < V {
-                    true => _mm256_storeu_ps(to, acc),
-                    false => _mm256_maskstore_ps(to, last, acc),
-                }
+                store::<V, WHOLE>(sums.add(p * sums_step), v, last, acc);
             }
         }
     }
