@@ -80,7 +80,8 @@ pub fn choose(graph: &Graph, settings: &Settings) -> Result<Choices, LowerError>
             }
             if let Some(product) = product(graph, step, inst, &expected)? {
                 let form = forms.layers.get(&product.layer).copied().or(forms.rest);
-                let form = form.unwrap_or_else(|| cheapest(&Form::CHOSEN, product.input, &product.work));
+                let chosen = || cost::cheapest(Form::CHOSEN, product.input, &product.work);
+                let form = form.or_else(chosen).unwrap_or(Form::Walk);
                 // Without a second timestep nothing repeats.
                 let form = if form == Form::Patterns && product.work.steps < 2 { Form::Walk } else { form };
                 choices.places.insert(inst, choices.products.len());
@@ -107,12 +108,6 @@ pub fn check_forms(forms: &Forms, products: &[Product]) -> Result<(), String> {
             Err(format!("`{layer}` is no product with spikes; there are: {known}"))
         }
     }
-}
-
-/// The form of the least cost; the first of two alike.
-fn cheapest(forms: &[Form], input: Activity, work: &Work) -> Form {
-    let cost = |form: &Form| cost::cycles_per_add(*form, input, work, cost::CHOSEN_FOR);
-    forms.iter().copied().min_by(|a, b| cost(a).total_cmp(&cost(b))).unwrap_or(Form::Walk)
 }
 
 /// The product of an instruction, if it is one, with the first form.
