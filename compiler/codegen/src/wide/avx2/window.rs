@@ -71,12 +71,12 @@ pub(super) unsafe extern "C" fn add_window(
     }
 }
 
-/// The rows of inputs that a run of positions sees through the rows of taps.
+/// How far a list reaches along the rows of inputs.
 #[derive(Clone, Copy)]
 struct Lines {
     /// Inputs from one position to the next.
     stride: usize,
-    /// Positions that see no more than these.
+    /// Positions that see no more than it has room for.
     positions: usize,
 }
 
@@ -242,6 +242,9 @@ impl Listed {
             }
         }
         self.starts[input] = length;
+        // What is copied reaches further than what is listed.
+        // SAFETY: as above.
+        unsafe { places.add(length).write_bytes(0, STORED) };
     }
 
     /// Lists what a position sees, of which `left` inputs lie left of it; how much.
@@ -259,7 +262,7 @@ impl Listed {
             let moved = _mm256_set1_epi16(moved as i16);
             let mut at = start;
             while at < end {
-                // SAFETY: what is read and written beyond the end lies inside `STORED`.
+                // SAFETY: what is read beyond the end is `STORED` at most, and so is what is written.
                 unsafe {
                     let to = list.places().add(length + at - start);
                     for part in (0..STORED).step_by(16) {
