@@ -12,8 +12,8 @@
 //! convolution of 3×3 over firing rates of 5 to 60 %: with vectors of 512 bits, by which forms are chosen, within 12 % of it
 //! for 128 and 64 channels and for 16 and 32 of them, whose taps are walked at once, with the others for 128. Below 10 %
 //! a walk takes two words of 128 output channels, more rows than the nearest cache has, and is up to 30 % slower: in a
-//! network, whose sums lie further away, that is faster all the same (`examples/profile.rs`, a rate of 5 %). A walk of 256
-//! bits is slower with 32 channels and fewer.
+//! network, whose sums lie further away, that is faster all the same (`examples/profile.rs`, a rate of 5 %). What few channels
+//! gain with 256 bits, where taps are walked at once too, is not counted.
 //!
 //! | multiply-adds a cycle, 128 channels | walk, 15 % | 20 % | 25 % | 30 % | 50 % | grouped | dense |
 //! |---|---|---|---|---|---|---|---|
