@@ -90,6 +90,7 @@ pub fn settings(args: &TrainArgs) -> Value {
         "limit": args.limit,
         "test_limit": args.test_limit,
         "save_every": args.save_every,
+        "memory": args.memory,
         "params": params,
     });
     args.products.settings().into_iter().for_each(|(name, value)| settings[name] = value);
@@ -109,6 +110,7 @@ pub fn merged(args: &TrainArgs, config: &Value) -> TrainArgs {
     all.limit = all.limit.or_else(|| number("limit"));
     all.test_limit = all.test_limit.or_else(|| number("test_limit"));
     all.save_every = all.save_every.or_else(|| number("save_every"));
+    all.memory = all.memory.or_else(|| kept["memory"].as_u64());
     all.products.merge(kept);
     for (name, value) in kept["params"].as_object().into_iter().flatten() {
         let is_given = args.model.define.iter().any(|(given, _)| given == name);

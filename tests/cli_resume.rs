@@ -44,6 +44,19 @@ fn four_epochs_are_two_and_two_for_one_and_two_threads() {
 }
 
 #[test]
+fn a_run_goes_on_with_the_memory_that_it_was_given() {
+    let folder = Folder::new("resumed-memory");
+    let run = |name: &str, extra: &[&str]| {
+        train(&[&["--out", &folder.file(name), "--epochs", "2", "--json"], &SHORT[..], extra].concat())
+    };
+    let (least, ample) = (run("least", &[]).json(), run("ample", &["--memory", "2G"]).json());
+    assert!(least["peak_bytes"].as_u64() < ample["peak_bytes"].as_u64(), "{least} {ample}");
+    run("parts", &["--memory", "2G", "--stop-after", "1"]).fails(130, &["interrupted"]);
+    let resumed = snnc(&["train", MODEL, "--resume", &folder.file("parts"), "--json"]).json();
+    assert_eq!(resumed["peak_bytes"], ample["peak_bytes"]);
+}
+
+#[test]
 fn a_run_may_be_given_more_epochs() {
     let folder = Folder::new("more");
     let text = std::fs::read_to_string(MODEL).expect("the model");
