@@ -195,8 +195,7 @@ unsafe fn together<const N: usize, const WHOLE: bool, const P: usize>(
         }
         while at < longest {
             for (p, acc) in acc.iter_mut().enumerate() {
-                let (row, own) =
-                    (row_at(rows, lists[p].places().add(at).read()), if at < lengths[p] { !0 } else { 0 });
+                let (row, own) = (row_at(rows, lists[p].place(at)), if at < lengths[p] { !0 } else { 0 });
                 for (v, acc) in acc.iter_mut().enumerate() {
                     *acc = _mm512_mask_add_ps(*acc, own, *acc, load(row, v));
                 }
