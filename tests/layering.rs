@@ -167,7 +167,6 @@ const UNSAFE: &[&str] = &[
     "compiler/codegen/src/wide/mod.rs",
     "compiler/codegen/src/wide/patterns.rs",
     "compiler/codegen/src/wide/taps.rs",
-    "compiler/codegen/src/wide/window.rs",
     "compiler/plan/src/abi.rs",
     "runtime/src/arena.rs",
     "runtime/src/call.rs",

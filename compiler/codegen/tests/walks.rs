@@ -372,7 +372,7 @@ proptest! {
 fn nine_taps_of_few_channels() {
     for (lanes, half) in [(8, false), (16, false), (32, true), (64, true), (128, true)] {
         for (rate, step) in [0, 15, 100].into_iter().flat_map(|rate| [(rate, 1), (rate, 2)]) {
-            // More positions than have lists at a time.
+            // A long row of positions.
             let window = Window { count: 64, words: 1, step, lanes, taps: [3, 3], gap: 0, half };
             for vectors in ALL {
                 same(&window.kernel(), &window.buffers(11, rate), vectors);

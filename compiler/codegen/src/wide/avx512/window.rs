@@ -3,8 +3,100 @@
 //! sums of some positions grow side by side, as each addition waits for the one before it.
 
 use super::{LANES, add_rows, last_mask, mask};
-use crate::wide::window::{FOUR, List, Places, SIDE_BY_SIDE, STORED, UNIT, Window, row_at};
+use crate::wide::window::{Places, Window};
 use std::arch::x86_64::*;
+use std::mem::MaybeUninit;
+
+/// The most numbers of a list.
+const MOST: usize = 1024;
+/// Numbers that a store writes, at most.
+const STORED: usize = 32;
+/// The most positions whose sums grow side by side.
+const SIDE_BY_SIDE: usize = 3;
+/// Numbers that a load reads.
+const FOUR: usize = 4;
+/// Lanes of a unit: the largest factor of an address is 8, of bytes.
+const UNIT: usize = 2;
+
+/// Places of rows, in units of [`UNIT`] lanes from the first, in the order in which they are added. A store reaches further
+/// than what it lists.
+#[repr(align(64))]
+struct List(MaybeUninit<[u16; MOST + STORED]>);
+
+impl List {
+    /// One for each position of those side by side.
+    fn all() -> [List; SIDE_BY_SIDE] {
+        [const { List(MaybeUninit::uninit()) }; SIDE_BY_SIDE]
+    }
+
+    fn places(&mut self) -> *mut u16 {
+        self.0.as_mut_ptr().cast()
+    }
+
+    /// Four places from one on.
+    ///
+    /// # Safety
+    /// They were written.
+    #[inline]
+    unsafe fn four(&self, at: usize) -> u64 {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.as_ptr().cast::<u16>().add(at).cast::<u64>().read_unaligned() }
+    }
+
+    /// A place.
+    ///
+    /// # Safety
+    /// It was written.
+    #[inline]
+    unsafe fn place(&self, at: usize) -> u16 {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.as_ptr().cast::<u16>().add(at).read() }
+    }
+}
+
+/// The row at a place.
+///
+/// # Safety
+/// It is one of the rows from `rows` on.
+#[inline]
+unsafe fn row_at(rows: *const f32, place: u16) -> *const f32 {
+    // SAFETY: the caller's promise.
+    unsafe { rows.cast::<u64>().add(usize::from(place)).cast() }
+}
+
+impl Window {
+    /// The most numbers that a position has.
+    fn numbers(&self) -> usize {
+        self.taps.0 * self.taps.1 * self.words * 64
+    }
+
+    /// Whether the places of its rows can be listed.
+    fn is_listed(&self) -> bool {
+        let (rows, columns) = self.taps;
+        let last = rows * self.rows.0 + columns * self.rows.1 + self.words * 64 * self.step;
+        let even = [self.rows.0, self.rows.1, self.step].iter().all(|step| step % UNIT == 0);
+        self.numbers() <= MOST && even && last / UNIT <= usize::from(u16::MAX)
+    }
+
+    /// The walk tap after tap, for windows that are not listed.
+    ///
+    /// # Safety
+    /// As `add_rows`, for the words and the rows of each tap.
+    unsafe fn by_taps(&self, count: usize, lanes: usize, places: Places<u64>) {
+        let ((bits, bits_step), rows, (sums, sums_step)) = places;
+        for y in 0..self.taps.0 {
+            for x in 0..self.taps.1 {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let bits = bits.cast::<u32>().add(y * self.bits.0 + x * self.bits.1).cast();
+                    let rows = rows.add(y * self.rows.0 + x * self.rows.1);
+                    let words = self.words;
+                    add_rows(count, words, lanes, bits, bits_step, rows, self.step, sums, sums_step, rows, 0);
+                }
+            }
+        }
+    }
+}
 
 /// Lists the places of the rows of a position; how many.
 ///
@@ -106,7 +198,7 @@ pub(super) unsafe extern "C" fn add_window(
     // were detected before this function was chosen.
     unsafe {
         if !window.is_listed() {
-            window.by_taps(add_rows, count, lanes, ((bits, bits_step), rows, (sums, sums_step)));
+            window.by_taps(count, lanes, ((bits, bits_step), rows, (sums, sums_step)));
             return;
         }
         let places = ((bits.cast(), bits_step), rows, (sums, sums_step));
