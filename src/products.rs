@@ -18,12 +18,12 @@ pub struct ProductArgs {
     #[arg(allow_negative_numbers = true)]
     pub firing_rate: Vec<OfLayer<f64>>,
     /// The share of neurons that is expected to fire at one timestep at least, of a layer of neurons or of all others, as
-    /// `eval --json` tells it: where spikes repeat over time, products may be done by patterns.
+    /// `eval --json` tells it: where spikes repeat over time, products may add rows once for several timesteps.
     #[arg(long, value_delimiter = ',', value_name = "[LAYER=]SHARE,…", value_parser = of_layer(share))]
     #[arg(allow_negative_numbers = true)]
     pub fires: Vec<OfLayer<f64>>,
-    /// How products with spikes are done, that of a layer or all others: walk, patterns, grouped, dense; the cheapest where it
-    /// is not given.
+    /// How products with spikes are done, that of a layer or all others: walk, shared, patterns, grouped, dense; the cheapest
+    /// where it is not given.
     #[arg(long, value_delimiter = ',', value_name = "[LAYER=]FORM,…", value_parser = of_layer(Form::from_str))]
     pub form: Vec<OfLayer<Form>>,
 }

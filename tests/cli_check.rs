@@ -144,13 +144,13 @@ fn products_are_done_by_patterns_where_asked_and_where_spikes_repeat() {
 }
 
 #[test]
-fn patterns_are_chosen_for_wide_layers_by_themselves() {
+fn sums_are_shared_by_themselves_where_layers_are_wide_and_spikes_repeat() {
     let chosen = |fires: &[&str]| products(&[&["-D", "width=128", "--firing-rate", "0.25"], fires].concat());
     let forms =
         |rows: Vec<Vec<String>>| -> Vec<String> { rows.into_iter().map(|row| row[0].clone()).collect() };
     let (unknown, repeating) = (forms(chosen(&[])), forms(chosen(&["--fires", "0.25"])));
-    assert!(!unknown.contains(&"patterns".to_string()), "{unknown:?}");
-    assert_eq!(repeating[0], "patterns", "{repeating:?}");
+    assert!(!unknown.contains(&"shared".to_string()), "{unknown:?}");
+    assert_eq!(repeating[0], "shared", "{repeating:?}");
 }
 
 #[test]

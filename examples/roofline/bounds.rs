@@ -5,12 +5,9 @@ use crate::timing::Timed;
 use snnc_compiler::plan::{
     Buffer, BufferId, ConvGeometry, Dense, ElemKind, KernelStep, Place, Plan, Step, Tap, TapRole,
 };
-use snnc_compiler::{Form, Product};
+use snnc_compiler::{Form, Product, added_share};
 use snnc_runtime::Session;
 use std::collections::HashMap;
-
-/// Rows of a weight that are summed for a lookup.
-const GROUP: f64 = 4.0;
 
 /// What limits a step.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -116,10 +113,11 @@ impl Counts<'_> {
         if form.is_empty() {
             return Work { limit, count: 0.0 };
         }
-        let share = |product: &Product| match form {
-            form if form.contains("grouped") => 1.0 / GROUP,
-            form if form.contains("pattern") => listed(product),
-            _ => self.share(step, product),
+        let forms = [("grouped", Form::Grouped), ("pattern", Form::Patterns), ("shared", Form::Shared)];
+        let expected = forms.into_iter().find(|(name, _)| form.contains(name));
+        let share = |product: &Product| match expected {
+            Some((_, form)) => added_share(form, product.input, product.work.steps),
+            None => self.share(step, product),
         };
         let of_step = self.products(step);
         let count =
@@ -171,13 +169,6 @@ impl Counts<'_> {
         };
         each * self.batch
     }
-}
-
-/// The share of its multiply-adds that a product by patterns adds: each neuron that fires once for all timesteps. As it is
-/// expected; without a share that fires, at one timestep each.
-fn listed(product: &Product) -> f64 {
-    let (input, steps) = (product.input, product.work.steps as f64);
-    f64::from(input.fires.unwrap_or((input.rate * steps as f32).min(1.0))) / steps
 }
 
 /// The layer that a step is for: a gradient's name has an end more.

@@ -21,7 +21,7 @@ pub use recipe::of as recipe_of;
 pub use snnc_codegen::Vectors;
 pub use snnc_front as front;
 pub use snnc_ir::Mode;
-pub use snnc_kernel::cost::{Vector, Work, cycles_per_add, cycles_per_mirrored_add};
+pub use snnc_kernel::cost::{Vector, Work, added_share, cycles_per_add, cycles_per_mirrored_add};
 pub use snnc_kernel::{Form, Forms, Product};
 pub use snnc_passes::PassRecord;
 pub use snnc_passes::checkpoint::Recomputed;

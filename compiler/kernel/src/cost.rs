@@ -3,6 +3,7 @@
 //! ```text
 //! walk     (taken up and put down + rate · rows) for each block of words of a position ; falls with the rate; of few
 //!          channels all taps are one block
+//! shared   a walk over what fires at several timesteps together, and over what is left of each   ; falls as spikes repeat
 //! patterns lists of a position + the sums of all patterns + fires · channels · taps rows   ; falls as spikes repeat
 //! grouped  a table's making / positions + 16 lookups                                 ; the same at every rate
 //! dense    one multiply-add after the other                                          ; the same at every rate
@@ -26,6 +27,10 @@
 //! 43, 36, 30, 27 with 128. The constants fit it within 15 % with vectors of 512 bits for 32 to 512 input and 32 to 512
 //! output channels and 2.2 to 2.8 spikes; with 256 input channels and more it is up to 21 % faster than is said. With 256
 //! bits they fit within 15 %, with 128 bits within 30 %.
+//!
+//! The shared form has no constants but those of its walks, and has not been measured with 512 bits. With AVX2 on Zen 1 it takes 81 % of
+//! the walk's time with 128 channels at 25 %, 86 % at 17 %, and 92 % with 64 at 25 %, of a trained network (`examples/forms.rs`);
+//! by patterns it is 103 to 140 % there.
 //!
 //! So the grouped form is the better one from 26 to 31 % on there, whatever the vectors, and the dense form nowhere; with 32
 //! output channels from 20 to 25 %, with 16 from 10 % on. On a machine with AVX2 and a nearest cache of 32 KiB, which holds no
@@ -139,6 +144,8 @@ pub fn cycles_per_mirrored_add(form: Form, input: Activity, work: &Work) -> f64 
         }
         Form::Grouped => 0.0165,
         Form::Dense => 1.0 / DENSE,
+        // There is none.
+        Form::Shared => f64::INFINITY,
     }
 }
 
@@ -175,6 +182,7 @@ const DENSE: f64 = 24.0;
 pub fn cycles_per_add(form: Form, input: Activity, work: &Work, vector: Vector) -> f64 {
     match form {
         Form::Walk => walk(input.rate, work, vector),
+        Form::Shared => shared(input, work, vector),
         Form::Patterns => patterns(input, work, vector),
         Form::Grouped => grouped(work, vector),
         Form::Dense => 1.0 / DENSE,
@@ -235,16 +243,82 @@ fn window(rate: f32, work: &Work, lanes: usize, vectors: f64) -> f64 {
 
 /// The words of input channels of a position, a list for each block of them.
 fn walk(rate: f32, work: &Work, vector: Vector) -> f64 {
+    walk_by(block_words(work.outputs.min(TILE), rate), rate, work, vector)
+}
+
+/// A walk with blocks of so many words.
+fn walk_by(block: usize, rate: f32, work: &Work, vector: Vector) -> f64 {
     let costs = vector.costs();
     let (words, lanes) = (work.inputs.div_ceil(64), work.outputs.min(TILE));
     let vectors = lanes.div_ceil(vector.lanes()) as f64;
     if vector == Vector::Bits512 && is_window(work.inputs, work.taps, lanes) {
         return window(rate, work, lanes, vectors);
     }
-    let lists = words.div_ceil(block_words(lanes, rate));
+    let lists = words.div_ceil(block);
     let made = lists as f64 * (costs.word + vectors * costs.sum) + (words - lists) as f64 * FURTHER;
     let row = costs.row + vectors * costs.vector;
     made / (work.inputs * lanes) as f64 + f64::from(rate) * row / lanes as f64
+}
+
+/// What a walk over spikes at several timesteps adds to the sums of a position, in cycles of a channel: its sums start at 0, and
+/// are added to others. By the instructions of it, of 128 bits whatever the vectors.
+const JOINED: f64 = 0.15;
+
+/// How much is walked over where spikes are shared: bits of a walk, and walks of a timestep.
+///
+/// Trained networks (`examples/forms.rs`) have 1.35 to 1.45 rows for a neuron that fires, of one that does so 2 to 2.7 times in
+/// four timesteps; the formula is within 5 % of them, of one that always fires it is 1, and so it is over two timesteps.
+fn shared_walks(input: Activity, steps: usize) -> (f32, f64) {
+    let (fires, steps) = group_fires(input, steps);
+    let repeats = (f64::from(input.rate) * steps / fires.max(f64::MIN_POSITIVE)).clamp(1.0, steps);
+    let further = if steps > 2.0 { (repeats - 1.0) * (steps - repeats) / 5.3 } else { 0.0 };
+    let walks = 2.0 * steps - 1.0;
+    ((fires * (1.0 + further) / walks) as f32, walks / steps)
+}
+
+/// The share of neurons that fire in a group of timesteps, and how many timesteps it has: no more fire than in all, and no more
+/// than there are spikes. Neurons that are not known to repeat themselves fire at one timestep each, as far as there are neurons
+/// for so many spikes.
+fn group_fires(input: Activity, steps: usize) -> (f64, f64) {
+    let steps = steps as f64 / steps.div_ceil(MAX_STEPS) as f64;
+    (f64::from(input.fires.unwrap_or(1.0)).min(f64::from(input.rate) * steps), steps)
+}
+
+/// The firing rate of what a form walks over.
+pub fn walked_rate(form: Form, input: Activity, steps: usize) -> f32 {
+    match form {
+        Form::Shared => shared_walks(input, steps).0,
+        Form::Walk | Form::Patterns | Form::Grouped | Form::Dense => input.rate,
+    }
+}
+
+/// The share of its multiply-adds that a product adds, as it is expected.
+pub fn added_share(form: Form, input: Activity, steps: usize) -> f64 {
+    match form {
+        Form::Walk => f64::from(input.rate),
+        Form::Shared => {
+            let (rate, walks) = shared_walks(input, steps);
+            f64::from(rate) * walks
+        }
+        Form::Patterns => {
+            let (fires, steps) = group_fires(input, steps);
+            fires / steps
+        }
+        Form::Grouped => 1.0 / GROUP as f64,
+        Form::Dense => 1.0,
+    }
+}
+
+/// All timesteps of a position. There is no such form without a second one.
+fn shared(input: Activity, work: &Work, vector: Vector) -> f64 {
+    if work.steps < 2 {
+        return f64::INFINITY;
+    }
+    let (rate, walks) = shared_walks(input, work.steps);
+    // Of what the few bits of a walk gain by blocks of more words a half is counted.
+    let blocks = [input.rate, rate].map(|rate| block_words(work.outputs.min(TILE), rate));
+    let one = blocks.iter().map(|block| walk_by(*block, rate, work, vector)).sum::<f64>() / 2.0;
+    walks * (one + JOINED / (work.inputs * work.taps) as f64)
 }
 
 /// A word of input channels of a position, part after part of a tile, and its share of their tables.
@@ -297,16 +371,13 @@ impl Vector {
     }
 }
 
-/// All timesteps of a position. Neurons that are not known to repeat themselves fire at one timestep each, as far as
-/// there are neurons for so many spikes. There is no such form without a second timestep.
+/// All timesteps of a position. There is no such form without a second one.
 fn patterns(input: Activity, work: &Work, vector: Vector) -> f64 {
     let (costs, steps) = (vector.pattern_costs(), work.steps as f64);
     if work.steps < 2 {
         return f64::INFINITY;
     }
-    let groups = work.steps.div_ceil(MAX_STEPS) as f64;
-    // Of a group of timesteps no more fire than in all, and no more than there are spikes.
-    let fires = f64::from(input.fires.unwrap_or(1.0)).min(f64::from(input.rate) * steps / groups);
+    let (groups, (fires, _)) = (work.steps.div_ceil(MAX_STEPS) as f64, group_fires(input, work.steps));
     let lanes = work.outputs.min(TILE);
     let (vectors, taps) = (lanes.div_ceil(vector.lanes()) as f64, work.taps as f64);
     let words = work.inputs.div_ceil(64);
@@ -329,22 +400,41 @@ mod tests {
     }
 
     #[test]
-    fn patterns_are_for_wide_layers_whose_spikes_repeat() {
-        assert_eq!(chosen(128, 0.25, Some(0.33), 4), Form::Patterns);
-        assert_eq!(chosen(256, 0.2, Some(0.25), 4), Form::Patterns);
-        // Nothing is known of how spikes repeat, nothing repeats, or there is no time.
-        assert_eq!(chosen(256, 0.2, None, 4), Form::Walk);
-        assert_eq!(chosen(256, 0.15, Some(0.6), 4), Form::Walk);
-        assert_eq!(chosen(256, 0.2, Some(0.2), 1), Form::Walk);
-        // The work of lists is not worth few channels.
-        assert_eq!(chosen(32, 0.25, Some(0.33), 4), Form::Walk);
-        assert_eq!(chosen(32, 0.35, Some(0.46), 4), Form::Grouped);
-        assert_eq!(chosen(64, 0.15, Some(0.25), 4), Form::Walk);
-        assert_eq!(chosen(128, 0.4, Some(0.65), 4), Form::Grouped);
-        assert_eq!(chosen(128, 0.02, Some(0.03), 4), Form::Walk);
+    fn spikes_that_repeat_are_shared_where_there_are_many() {
+        // As in a trained network: 2.4 spikes of a neuron that fires.
+        for (channels, form) in
+            [(32, Form::Walk), (64, Form::Shared), (128, Form::Shared), (512, Form::Shared)]
+        {
+            assert_eq!(chosen(channels, 0.25, Some(0.42), 4), form, "{channels} channels");
+        }
+        for (rate, fires, steps) in
+            [(0.25, None, 4), (0.25, Some(0.9), 4), (0.05, Some(0.08), 4), (0.25, Some(0.25), 1)]
+        {
+            assert_eq!(chosen(128, rate, fires, steps), Form::Walk, "{rate}, {fires:?}, {steps} timesteps");
+        }
+        assert_eq!(chosen(128, 0.2, Some(0.25), 2), Form::Shared);
     }
 
-    /// Without a share the cost is that of the least luck, and never what decides.
+    /// Of neurons that fire once each walk has a part of them, and more is walked over than without; of those that always fire
+    /// one walk has all.
+    #[test]
+    fn shared_walks_have_as_many_bits_as_there_are_rows() {
+        let rows = |rate, fires, steps: usize| {
+            let (rate, walks) = shared_walks(Activity { rate, fires: Some(fires) }, steps);
+            f64::from(rate) * walks * steps as f64
+        };
+        for (given, expected) in
+            [((0.1, 0.4, 4), 0.4), ((0.4, 0.4, 4), 0.4), ((0.3, 0.4, 2), 0.4), ((0.24, 0.4, 4), 0.57)]
+        {
+            let (rate, fires, steps) = given;
+            assert!(
+                (rows(rate, fires, steps) - expected).abs() < 0.01,
+                "{given:?}: {}",
+                rows(rate, fires, steps)
+            );
+        }
+    }
+
     #[test]
     fn an_unknown_share_is_the_largest_there_can_be() {
         for (rate, steps) in [(0.02, 4), (0.1, 4), (0.2, 2), (0.3, 4), (0.6, 4), (0.1, 8), (0.9, 3)] {
@@ -387,7 +477,7 @@ mod tests {
         let form = |inputs: usize, outputs: usize, stride: usize, rate: f32| {
             let work = Work { inputs, taps: 9, stride, outputs, steps: 4, positions: 512 };
             let input = Activity { rate, fires: Some(rate * 4.0 / 2.8) };
-            cheapest(Form::CHOSEN, input, &work)
+            cheapest([Form::Walk, Form::Patterns], input, &work)
         };
         assert_eq!(form(128, 128, 1, 0.05), Some(Form::Walk));
         assert_eq!(form(256, 256, 1, 0.05), Some(Form::Walk));

@@ -59,6 +59,14 @@ fn a_product_by_patterns() {
     insta::assert_snapshot!(kernel_as(Form::Patterns, body, "y"));
 }
 
+/// Seven walks over four timesteps, whose bits are made first; three of their sums are parts of others.
+#[test]
+fn a_shared_product() {
+    let body = "input %x : bits[T4 B H16 W16 | C64] input %w : f32[Kh3 Kw3 Ci64 Co64/64]
+        %y : f32[T4 B H8 W8 C64] = conv2d.masked_add %x, %w {stride=2, pad=1}";
+    insta::assert_snapshot!(kernel_as(Form::Shared, body, "y"));
+}
+
 #[test]
 fn a_weight_gradient() {
     let body = "input %x : bits[T4 B H16 W16 | C128] input %dy : f32[T4 B H16 W16 C256]

@@ -83,7 +83,11 @@ pub fn choose(graph: &Graph, settings: &Settings) -> Result<Choices, LowerError>
                 let chosen = || cost::cheapest(Form::CHOSEN, product.input, &product.work);
                 let form = form.or_else(chosen).unwrap_or(Form::Walk);
                 // Without a second timestep nothing repeats.
-                let form = if form == Form::Patterns && product.work.steps < 2 { Form::Walk } else { form };
+                let form = if matches!(form, Form::Patterns | Form::Shared) && product.work.steps < 2 {
+                    Form::Walk
+                } else {
+                    form
+                };
                 choices.places.insert(inst, choices.products.len());
                 choices.products.push(Product { form, ..product });
             }
@@ -174,7 +178,7 @@ fn gradient(
         Form::Walk => true,
         Form::Patterns => on_grid && steps > 1,
         Form::Grouped => block.is_some(),
-        Form::Dense => false,
+        Form::Dense | Form::Shared => false,
     };
     let inputs = weight.extent(AxisName::Ci);
     let all = Work {

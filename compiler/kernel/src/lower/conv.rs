@@ -11,15 +11,17 @@
 //! tile a table of 64 x 32 weights, summed for all choices of four, which as many positions look up.
 
 use super::choice::spike_product;
+use super::shared::walks;
 use super::view::{Shape, TILE, View, WIDE, WideTile};
 use super::{Draw, LowerError, Lowering};
 use crate::body::{ENTRIES, GROUP, Groups, Index, Lookup, Row, Run, Slot, SlotElem, Walk, entry};
 use crate::build::{Builder, load};
-use crate::cost::block_words;
+use crate::cost::{block_words, walked_rate};
 use crate::form::Form;
 use snnc_ir::{AxisName, Conv, Inst, Op, Value};
 use snnc_plan::{ConvGeometry, Dense, Step};
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// Elements of a table of summed rows: 32 KiB, as much as the nearest cache keeps beside what passes through it.
 pub const TABLE: usize = 8 << 10;
@@ -58,7 +60,7 @@ impl Block {
     }
 
     /// Positions of this block at one timestep, whose sums lie one after the other.
-    fn positions(&self) -> Index {
+    pub fn positions(&self) -> Index {
         &self.count * ((&self.y1 - &self.y0) * self.width)
     }
 }
@@ -79,6 +81,10 @@ pub struct Room {
     table: Option<Slot>,
     /// Lists by pattern, where the product is done by them.
     lists: Option<ListRoom>,
+    /// The bits that are walked over.
+    pub bits: Slot,
+    /// Walks over them: timesteps, or what stands in their place where sums are shared.
+    pub walks: usize,
 }
 
 /// A convolution of spikes (or a product with spikes: one position, one tap).
@@ -91,7 +97,7 @@ pub struct MaskedConv {
     pub kernel: (usize, usize),
     /// How it is done.
     pub form: Form,
-    /// The expected firing rate of the input.
+    /// The expected firing rate of what is walked over.
     rate: f32,
     /// The value that it computes.
     pub result: Value,
@@ -126,45 +132,62 @@ impl MaskedConv {
             attrs,
             kernel: (weight.extent(AxisName::Kh), weight.extent(AxisName::Kw)),
             form: product.form,
-            rate: product.input.rate,
+            rate: walked_rate(product.form, product.input, product.work.steps),
             result: data.results[0],
         })
     }
 
-    /// Scratch memory for the sums of a block, `size` elements in all, and what else the form needs.
-    pub fn room(
-        &self,
-        k: &mut Builder,
-        table: Option<Slot>,
-        (size, block_rows): (usize, usize),
-        outputs: usize,
-    ) -> Room {
+    /// Scratch memory for the sums of a block, and what else the form needs.
+    pub fn room(&self, k: &mut Builder, table: Option<Slot>, block: &Block, outputs: usize) -> Room {
         let table = table.filter(|_| self.form == Form::Grouped);
-        let lists = (self.form == Form::Patterns).then(|| self.list_room(k, block_rows, outputs));
-        Room { sums: k.scratch("sums", size), table, lists }
+        let lists = (self.form == Form::Patterns).then(|| self.list_room(k, block.rows, outputs));
+        let (bits, walks) = match self.form {
+            Form::Shared => (self.shared_room(k, block), walks(block.steps)),
+            Form::Walk | Form::Patterns | Form::Grouped | Form::Dense => (self.x.slot, block.steps),
+        };
+        Room { sums: k.scratch("sums", walks * block.time_stride()), table, lists, bits, walks }
+    }
+
+    /// Where the bits of an image of a block begin, at one of the walks.
+    pub(super) fn image(&self, block: &Block, walk: &Index, image: &Index) -> Index {
+        match self.form {
+            Form::Shared => self.shared_image(block, walk, image),
+            Form::Walk | Form::Patterns | Form::Grouped | Form::Dense => {
+                self.x.shape.image(walk, &(&block.first + image))
+            }
+        }
     }
 
     /// Draws the sums of a block for one tile of output channels, bias included.
     pub fn accumulate(&self, k: &mut Builder, room: &Room, block: &Block, tile: &WideTile) {
-        let sums = room.sums;
-        self.start(k, sums, block, tile);
-        if let Some(lists) = room.lists {
-            return self.add_patterns(k, sums, lists, block, tile);
+        self.start(k, room, block, tile);
+        match (room.lists, self.form) {
+            (Some(lists), _) => self.add_patterns(k, room.sums, lists, block, tile),
+            (None, Form::Shared) => {
+                self.share(k, room.bits, block);
+                self.walk_all(k, room, block, tile);
+                self.join(k, room.sums, block, tile);
+            }
+            (None, _) => self.walk_all(k, room, block, tile),
         }
+    }
+
+    /// Walks over all bits of a block, or looks them up.
+    fn walk_all(&self, k: &mut Builder, room: &Room, block: &Block, tile: &WideTile) {
         let weights = &tile.index * (WIDE * self.kernel.0 * self.kernel.1 * self.x.shape.channels);
         let weights = k.index("weights", weights);
         if self.is_window(tile.n) {
-            return self.add_windows(k, sums, block, &weights, tile.n);
+            return self.add_windows(k, room, block, &weights, tile.n);
         }
         let Some(table) = room.table else {
             let words = block_words(tile.n, self.rate);
             let part = Part { lane: 0.into(), n: tile.n, step: tile.n, words, table: None };
-            return self.add(k, sums, block, &weights, &part);
+            return self.add(k, room, block, &weights, &part);
         };
         let grouped = |k: &mut Builder, lane: Index, n: usize| {
             let words = TABLE / (entry(n) * ENTRIES * 64 / GROUP);
             let part = Part { lane, n, step: tile.n, words, table: Some(table) };
-            self.add(k, sums, block, &weights, &part);
+            self.add(k, room, block, &weights, &part);
         };
         k.for_range("part", 0, tile.n / TILE, |k, part| grouped(k, part * TILE, TILE));
         let rest = tile.n % TILE;
@@ -174,7 +197,7 @@ impl MaskedConv {
     }
 
     /// Adds what all taps and input channels give to some output channels.
-    fn add(&self, k: &mut Builder, sums: Slot, block: &Block, weights: &Index, part: &Part) {
+    fn add(&self, k: &mut Builder, room: &Room, block: &Block, weights: &Index, part: &Part) {
         let ((kh, kw), channels) = (self.kernel, self.x.shape.channels);
         let most = part.words * 64;
         let (whole, rest) = (channels / most, channels % most);
@@ -184,41 +207,46 @@ impl MaskedConv {
                 let rows = k.index("rows", weights + tap * part.step + &part.lane);
                 let tap = Tap { y: ky.clone(), x: kx };
                 k.for_step("word", 0, whole * part.words, part.words, |k, word| {
-                    self.taps(k, sums, block, &tap, &Piece { word, channels: most, rows: &rows, part });
+                    self.taps(k, room, block, &tap, &Piece { word, channels: most, rows: &rows, part });
                 });
                 if rest > 0 {
                     let word = (whole * part.words).into();
-                    self.taps(k, sums, block, &tap, &Piece { word, channels: rest, rows: &rows, part });
+                    self.taps(k, room, block, &tap, &Piece { word, channels: rest, rows: &rows, part });
                 }
             });
         });
     }
 
-    /// Every sum starts at the bias.
-    fn start(&self, k: &mut Builder, sums: Slot, block: &Block, tile: &WideTile) {
+    /// The sum of each timestep starts at the bias, what is shared by some of them at 0.
+    fn start(&self, k: &mut Builder, room: &Room, block: &Block, tile: &WideTile) {
         let positions = k.index("positions", block.positions());
         tile.each_part(k, |k, part, lane| {
-            let first = match self.bias {
-                Some(bias) => load(bias, &part.index * TILE, part.n),
-                None => Row::constant(0.0, part.n),
+            let mut fill = |walks: Range<usize>, first: Row| {
+                let first = k.row("first", part.n, first);
+                k.for_range("t", walks.start, walks.end, |k, t| {
+                    let at = k.index("at", &t * block.time_stride() + lane);
+                    k.for_range("p", 0, &positions, |k, p| {
+                        k.store(room.sums, &at + p * block.lanes, Row::Reg(first));
+                    });
+                });
             };
-            let first = k.row("first", part.n, first);
-            k.for_range("t", 0, block.steps, |k, t| {
-                let at = k.index("at", &t * block.time_stride() + lane);
-                k.for_range("p", 0, &positions, |k, p| k.store(sums, &at + p * block.lanes, Row::Reg(first)));
-            });
+            let zero = || Row::constant(0.0, part.n);
+            fill(0..block.steps, self.bias.map_or_else(zero, |bias| load(bias, &part.index * TILE, part.n)));
+            if room.walks > block.steps {
+                fill(block.steps..room.walks, zero());
+            }
         });
     }
 
     /// One tap, one block of words: over all positions for which the tap lies inside the input. All of a block are one
     /// run where the convolution looks at nothing but the position itself.
-    fn taps(&self, k: &mut Builder, sums: Slot, block: &Block, tap: &Tap, piece: &Piece<'_>) {
+    fn taps(&self, k: &mut Builder, room: &Room, block: &Block, tap: &Tap, piece: &Piece<'_>) {
         if let Some(table) = piece.part.table {
             let (lanes, table) = (piece.part.n, (table, 0.into()));
             k.sum_groups(Groups { count: piece.channels, rows: self.rows(piece), lanes, table });
         }
         if self.kernel == (1, 1) && self.attrs.stride == 1 && self.attrs.pad == 0 {
-            return self.same_positions(k, sums, block, piece);
+            return self.same_positions(k, room, block, piece);
         }
         let (stride, pad) = (self.attrs.stride, self.attrs.pad);
         let shape = self.x.shape;
@@ -228,28 +256,28 @@ impl MaskedConv {
         let y_end = k.index("yhi", y_end.min(&block.y1));
         let x_in = k.index("xlo", x_in);
         let x_end = k.index("xhi", x_end.min(block.width));
-        k.for_range("t", 0, block.steps, |k, t| {
+        k.for_range("t", 0, room.walks, |k, t| {
             k.for_range("image", 0, &block.count, |k, image| {
-                let input = k.index("input", shape.image(&t, &(&block.first + &image)));
+                let input = k.index("input", self.image(block, &t, &image));
                 k.for_range("y", &y_in, &y_end, |k, y| {
                     let iy = &y * stride + &tap.y - pad;
                     let ix = &x_in * stride + &tap.x - pad;
                     let at = &input + (iy * shape.width + ix) * shape.stride();
                     let to = block.sum_at(&t, &image, &y, &x_in);
-                    self.walk(k, (sums, to, block.lanes), (at, stride), &x_end - &x_in, piece);
+                    self.walk(k, room, (to, block.lanes), (at, stride), &x_end - &x_in, piece);
                 });
             });
         });
     }
 
-    fn same_positions(&self, k: &mut Builder, sums: Slot, block: &Block, piece: &Piece<'_>) {
+    fn same_positions(&self, k: &mut Builder, room: &Room, block: &Block, piece: &Piece<'_>) {
         let shape = self.x.shape;
         let positions = k.index("positions", block.positions());
-        k.for_range("t", 0, block.steps, |k, t| {
+        k.for_range("t", 0, room.walks, |k, t| {
             let from = &block.y0 * (shape.width * shape.stride());
-            let at = shape.image(&t, &block.first) + from;
+            let at = self.image(block, &t, &Index::Const(0)) + from;
             let to = &t * block.time_stride();
-            self.walk(k, (sums, to, block.lanes), (at, 1), positions.clone(), piece);
+            self.walk(k, room, (to, block.lanes), (at, 1), positions.clone(), piece);
         });
     }
 
@@ -257,15 +285,16 @@ impl MaskedConv {
     fn walk(
         &self,
         k: &mut Builder,
-        (sums, to, step): (Slot, Index, usize),
+        room: &Room,
+        (to, step): (Index, usize),
         (at, stride): (Index, usize),
         count: Index,
         piece: &Piece<'_>,
     ) {
         let shape = self.x.shape;
         let run = |slot, at, step: usize| Run { slot, at, step: step as i64 };
-        let bits = run(self.x.slot, at + &piece.word * 2, stride * shape.stride());
-        let (lanes, sums) = (piece.part.n, run(sums, to + &piece.part.lane, step));
+        let bits = run(room.bits, at + &piece.word * 2, stride * shape.stride());
+        let (lanes, sums) = (piece.part.n, run(room.sums, to + &piece.part.lane, step));
         match piece.part.table {
             None => {
                 let words = piece.channels.div_ceil(64);

@@ -98,7 +98,7 @@ fn lower(lowering: &mut Lowering<'_>, inst: Inst, group: &Group) -> Result<(), L
             continue;
         }
         match lowering.choices.of(inst)?.form {
-            Form::Walk | Form::Patterns | Form::Grouped => {
+            Form::Walk | Form::Shared | Form::Patterns | Form::Grouped => {
                 products.push(MaskedConv::of(lowering, &mut draw, inst, &group.slices)?)
             }
             Form::Dense => {
@@ -248,10 +248,6 @@ impl Body<'_> {
         let table = grouped.then(|| k.scratch("table", TABLE));
         let blocks = shape.height.div_ceil(rows);
         let (tiles, lanes) = (shape.wide_tiles(), shape.sums());
-        let size = steps * images * rows * shape.width * lanes;
-        let rooms: Vec<_> =
-            products.iter().map(|product| product.room(k, table, (size, rows), shape.channels)).collect();
-
         let group = k.index("group", Index::Task.quotient(blocks * tiles) * images);
         let rest = k.index("rest", Index::Task.remainder(blocks * tiles));
         let tile_index = k.index("tile", rest.quotient(blocks));
@@ -259,6 +255,8 @@ impl Body<'_> {
         let y1 = k.index("y1", (&y0 + rows).min(shape.height));
         let count = k.index("images", (Index::Batch - &group).min(images));
         let block = Block { steps, images, rows, width: shape.width, lanes, first: group, count, y0, y1 };
+        let rooms: Vec<_> =
+            products.iter().map(|product| product.room(k, table, &block, shape.channels)).collect();
         one_wide_tile(k, &tile_index, shape.channels, |k, tile| {
             for (product, room) in products.iter().zip(&rooms) {
                 product.accumulate(k, room, &block, &tile);

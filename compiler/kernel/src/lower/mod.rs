@@ -31,6 +31,7 @@ mod patterns;
 mod pool;
 mod reduce;
 mod shape;
+mod shared;
 mod taps;
 mod view;
 mod windows;

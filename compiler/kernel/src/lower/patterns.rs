@@ -52,7 +52,7 @@ impl MaskedConv {
     }
 
     /// The most input rows that so many output rows see.
-    fn input_rows(&self, block_rows: usize) -> usize {
+    pub(super) fn input_rows(&self, block_rows: usize) -> usize {
         ((block_rows - 1) * self.attrs.stride + self.kernel.0).min(self.x.shape.height)
     }
 

@@ -10,7 +10,7 @@
 //!
 //! The additions of a position are those of walks tap after tap, in the same order.
 
-use super::conv::{Block, MaskedConv};
+use super::conv::{Block, MaskedConv, Room};
 use crate::body::{Index, Run, Slot, Walk, WindowWalk};
 use crate::build::Builder;
 use crate::cost::is_window;
@@ -45,23 +45,24 @@ fn columns(width: usize, extent: usize, kernel: usize, (stride, pad): (usize, us
 impl MaskedConv {
     /// Whether all taps are looked through at once.
     pub(super) fn is_window(&self, lanes: usize) -> bool {
-        self.form == Form::Walk && is_window(self.x.shape.channels, self.kernel.0 * self.kernel.1, lanes)
+        matches!(self.form, Form::Walk | Form::Shared)
+            && is_window(self.x.shape.channels, self.kernel.0 * self.kernel.1, lanes)
     }
 
     /// Adds what all taps and input channels give to the output channels of a tile.
     pub(super) fn add_windows(
         &self,
         k: &mut Builder,
-        sums: Slot,
+        room: &Room,
         block: &Block,
         weights: &Index,
         lanes: usize,
     ) {
         let (shape, stride, pad) = (self.x.shape, self.attrs.stride, self.attrs.pad);
         let columns = columns(block.width, shape.width, self.kernel.1, (stride, pad));
-        k.for_range("t", 0, block.steps, |k, t| {
+        k.for_range("t", 0, room.walks, |k, t| {
             k.for_range("image", 0, &block.count, |k, image| {
-                let input = k.index("input", shape.image(&t, &(&block.first + &image)));
+                let input = k.index("input", self.image(block, &t, &image));
                 k.for_range("y", &block.y0, &block.y1, |k, y| {
                     let tap = k.index("tap", (Index::from(pad) - &y * stride).max(0));
                     let end = (Index::from(shape.height + pad) - &y * stride).min(self.kernel.0);
@@ -71,10 +72,10 @@ impl MaskedConv {
                     for columns in &columns {
                         let from = &line + (columns.first * stride + columns.tap - pad) * shape.stride();
                         let to = block.sum_at(&t, &image, &y, &columns.first.into());
-                        let sums = Run { slot: sums, at: to, step: block.lanes as i64 };
+                        let sums = Run { slot: room.sums, at: to, step: block.lanes as i64 };
                         let row = weights + (&tap * self.kernel.1 + columns.tap) * (shape.channels * lanes);
                         let taps = [rows.clone(), columns.taps.into()];
-                        k.add_window(self.window(columns.count, from, row, lanes, sums, taps));
+                        k.add_window(self.window(columns.count, (room.bits, from), row, lanes, sums, taps));
                     }
                 });
             });
@@ -85,7 +86,7 @@ impl MaskedConv {
     fn window(
         &self,
         count: usize,
-        from: Index,
+        (slot, from): (Slot, Index),
         rows: Index,
         lanes: usize,
         sums: Run,
@@ -96,7 +97,7 @@ impl MaskedConv {
         let walk = Walk {
             count: count.into(),
             words: shape.words(),
-            bits: Run { slot: self.x.slot, at: from, step: step(self.attrs.stride * shape.stride()) },
+            bits: Run { slot, at: from, step: step(self.attrs.stride * shape.stride()) },
             rows: Run { slot: self.w, at: rows, step: step(lanes) },
             lanes,
             sums,

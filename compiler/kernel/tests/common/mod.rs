@@ -65,7 +65,7 @@ fn execute(plan: &Plan, kernels: &[Kernel], buffers: &mut [Vec<u32>]) {
 
 /// Runs a packed graph both ways, its products in all forms of kernels, and compares the named values bit by bit.
 pub fn check(body: &str, compared: &[&str]) {
-    for form in [Form::Walk, Form::Patterns, Form::Grouped] {
+    for form in Form::CHOSEN {
         check_form(body, compared, form);
     }
 }
