@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A masked linear product is the same with one position and one tap. A grouped product has in the place of the weight
-//! tile a table of 64 x 32 weights, summed for all choices of four, which as many positions look up.
+//! tile a table of 64 x 32 weights, summed for all choices of four, which as many positions look up. A shared product has more
+//! walks than timesteps, over bits that it makes of them (`shared`).
 
 use super::choice::spike_product;
 use super::shared::walks;
