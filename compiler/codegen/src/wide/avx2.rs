@@ -89,71 +89,59 @@ unsafe extern "C" fn add_rows(
     _with: *const f32,
     _with_step: usize,
 ) {
+    // The last part has a lane at least.
+    let before = lanes.div_ceil(PART).saturating_sub(1);
+    let lanes = lanes - before * PART;
     // SAFETY: the kernel interpreter's rules hold for the kernel that calls: `count` positions of `words` words, a row of
-    // `lanes` for each set bit, and sums of `lanes` for each position lie inside their buffers. The feature was detected
+    // `lanes` for each set bit, and sums of `lanes` for each position lie inside their buffers. The features were detected
     // before this function was chosen.
-    unsafe { add(count, words, lanes, (bits, bits_step), (rows, rows_step), (sums, sums_step)) }
+    unsafe {
+        let last = mask(lanes.div_ceil(LANES) - 1, lanes);
+        let sums = (sums, sums_step);
+        by_vectors!(
+            add,
+            lanes,
+            (count, words, (before, last), (bits.cast(), bits_step), (rows, rows_step), sums)
+        );
+    }
 }
 
+/// Positions, each part after part: so many whole ones, and one of `V` vectors, of which the last has the lanes `last` where it
+/// is not `WHOLE`.
+///
 /// # Safety
 /// As [`add_rows`].
 #[target_feature(enable = "avx2,bmi1,popcnt")]
-unsafe fn add(
+unsafe fn add<const V: usize, const WHOLE: bool>(
     count: usize,
     words: usize,
-    lanes: usize,
-    (bits, bits_step): (*const u64, usize),
+    (before, last): (usize, __m256i),
+    (bits, bits_step): (*const u32, usize),
     (rows, rows_step): (*const f32, usize),
     (sums, sums_step): (*mut f32, usize),
 ) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        for position in 0..count {
-            let (from, sum) = (bits.cast::<u32>().add(position * bits_step), sums.add(position * sums_step));
-            if words == 1 {
-                let word = from.cast::<u64>().read_unaligned();
-                add_parts(|| Bits(word), lanes, (rows, rows_step), sum);
-            } else {
-                add_parts(|| Words::new(from, words, 2), lanes, (rows, rows_step), sum);
+    for position in 0..count {
+        // SAFETY: the caller's promise; a part begins inside a row.
+        unsafe {
+            let (from, sum) = (bits.add(position * bits_step), sums.add(position * sums_step));
+            let word = from.cast::<u64>().read_unaligned();
+            for part in 0..=before {
+                let (rows, sum) = ((rows.add(part * PART), rows_step), sum.add(part * PART));
+                match (words == 1, part < before) {
+                    (true, true) => add_part::<8, true>(Bits(word), last, rows, sum),
+                    (true, false) => add_part::<V, WHOLE>(Bits(word), last, rows, sum),
+                    (false, true) => add_part::<8, true>(Words::new(from, words, 2), last, rows, sum),
+                    (false, false) => add_part::<V, WHOLE>(Words::new(from, words, 2), last, rows, sum),
+                }
             }
         }
     }
 }
 
-/// The sums of a position, part after part.
+/// What some numbers choose, to a part of the sums of a position.
 ///
 /// # Safety
-/// As [`add_rows`].
-#[target_feature(enable = "avx2,bmi1,popcnt")]
-#[inline]
-unsafe fn add_parts<I: Iterator<Item = usize>>(
-    numbers: impl Fn() -> I,
-    lanes: usize,
-    (rows, rows_step): (*const f32, usize),
-    sum: *mut f32,
-) {
-    let (whole, rest) = (lanes / PART, lanes % PART);
-    let last = mask(rest.div_ceil(LANES).saturating_sub(1), rest);
-    // SAFETY: the caller's promise; a part begins inside a row.
-    unsafe {
-        for part in 0..whole {
-            let (rows, sum) = (rows.add(part * PART), sum.add(part * PART));
-            add_part::<8, true>(numbers(), last, (rows, rows_step), sum);
-        }
-        if rest > 0 {
-            by_vectors!(
-                add_part,
-                rest,
-                (numbers(), last, (rows.add(whole * PART), rows_step), sum.add(whole * PART))
-            );
-        }
-    }
-}
-
-/// A part of a position's sums.
-///
-/// # Safety
-/// As [`add_rows`], for `V` vectors, of which the last has the lanes `last` where it is not `WHOLE`.
+/// As [`add`].
 #[target_feature(enable = "avx2,bmi1,popcnt")]
 #[inline]
 unsafe fn add_part<const V: usize, const WHOLE: bool>(
