@@ -101,9 +101,13 @@ impl MaskedConv {
             let to = k.index("to", &image * self.image_stride(block));
             k.for_range("word", 0, &words, |k, word| {
                 let load = |from: &Index| load_word(self.x.slot, from + &word * 2, Width::Full);
-                let own: Vec<Word> = from.iter().map(|from| Word::Reg(k.word("own", load(from)))).collect();
+                let mut own = vec![Word::Const(0); block.steps];
                 let mut all = vec![None; walks(block.steps)];
                 for Together { steps, walk, above } in together(block.steps) {
+                    if above.is_none() {
+                        // Those of a group of timesteps, so that few are in registers.
+                        steps.clone().for_each(|t| own[t] = Word::Reg(k.word("own", load(&from[t]))));
+                    }
                     let both = |a: Word, b: &Word| Word::And(Box::new(a), Box::new(b.clone()));
                     let (one, others) = (own[steps.start].clone(), &own[steps.start + 1..steps.end]);
                     let at_all = Word::Reg(k.word("all", others.iter().fold(one, both)));
