@@ -63,6 +63,14 @@ fn convolutions_of_every_number_of_channels() {
     }
 }
 
+/// Four at most are listed by pattern, or halved, together.
+#[test]
+fn convolutions_of_groups_of_timesteps() {
+    for steps in [4, 5, 6, 7, 9] {
+        convolution(&format!("T{steps} B"), (3, 3, 1, 1, 8, 8), 5, 7);
+    }
+}
+
 #[test]
 fn linear_products() {
     for (ci, co) in CHANNELS {
