@@ -56,6 +56,14 @@ impl MaskedConv {
         ((block_rows - 1) * self.attrs.stride + self.kernel.0).min(self.x.shape.height)
     }
 
+    /// The input rows that a block sees: the first, and the end.
+    pub(super) fn seen_rows(&self, block: &Block) -> (Index, Index) {
+        let (stride, pad) = (self.attrs.stride, self.attrs.pad);
+        let first = (&block.y0 * stride - pad).max(0);
+        let end = ((&block.y1 - 1) * stride + self.kernel.0 - pad).min(self.x.shape.height);
+        (first, end)
+    }
+
     /// Adds all rows of a block for one tile of output channels.
     pub fn add_patterns(&self, k: &mut Builder, sums: Slot, room: ListRoom, block: &Block, tile: &WideTile) {
         let shape = self.x.shape;
@@ -74,10 +82,9 @@ impl MaskedConv {
     }
 
     fn part(&self, k: &mut Builder, sums: Slot, room: ListRoom, block: &Block, part: &Part<'_>) {
-        let (shape, stride, pad) = (self.x.shape, self.attrs.stride, self.attrs.pad);
-        let ylo = k.index("ylo", (&block.y0 * stride - pad).max(0));
-        let yhi = ((&block.y1 - 1) * stride + self.kernel.0 - pad).min(shape.height);
-        let yhi = k.index("yhi", yhi);
+        let (shape, stride) = (self.x.shape, self.attrs.stride);
+        let (ylo, yhi) = self.seen_rows(block);
+        let (ylo, yhi) = (k.index("ylo", ylo), k.index("yhi", yhi));
         let images = if shape.batched { Index::Batch } else { Index::Const(1) };
         let length = list_len(part.steps, part.words);
         k.for_range("image", 0, &block.count, |k, image| {

@@ -61,21 +61,14 @@ impl MaskedConv {
         k.scratch_words("together", walks(block.steps) * self.shared_stride(block) / 2)
     }
 
-    /// Units of four bytes from the bits of one image of a block to the next, and from those of one walk.
+    /// Units of four bytes from the bits of one image of a block to the next.
     fn image_stride(&self, block: &Block) -> usize {
         self.input_rows(block.rows) * self.x.shape.width * self.x.shape.stride()
     }
 
+    /// The same from one walk to the next.
     fn shared_stride(&self, block: &Block) -> usize {
         block.images * self.image_stride(block)
-    }
-
-    /// The rows of the input that a block sees.
-    fn seen_rows(&self, block: &Block) -> (Index, Index) {
-        let (stride, pad) = (self.attrs.stride, self.attrs.pad);
-        let first = (&block.y0 * stride - pad).max(0);
-        let end = ((&block.y1 - 1) * stride + self.kernel.0 - pad).min(self.x.shape.height);
-        (first, end)
     }
 
     /// Where the bits of an image begin at a walk, as if all of its rows were there.
