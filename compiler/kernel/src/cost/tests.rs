@@ -20,6 +20,33 @@ fn spikes_that_repeat_are_shared_where_there_are_many() {
         assert_eq!(chosen(128, rate, fires, steps), Form::Walk, "{rate}, {fires:?}, {steps} timesteps");
     }
     assert_eq!(chosen(128, 0.2, Some(0.25), 2), Form::Shared);
+    assert_eq!(chosen(256, 0.2, None, 4), Form::Walk);
+    assert_eq!(chosen(256, 0.15, Some(0.6), 4), Form::Walk);
+    assert_eq!(chosen(32, 0.25, Some(0.33), 4), Form::Walk);
+    assert_eq!(chosen(128, 0.02, Some(0.03), 4), Form::Walk);
+}
+
+/// The forms that there are beside the shared one.
+const OTHERS: [Form; 3] = [Form::Walk, Form::Patterns, Form::Grouped];
+
+#[test]
+fn patterns_are_for_wide_layers_whose_spikes_repeat() {
+    let chosen = |channels: usize, rate: f32, fires: Option<f32>, steps: usize| {
+        let work = Work { inputs: channels, taps: 9, stride: 1, outputs: channels, steps, positions: 512 };
+        cheapest(OTHERS, Activity { rate, fires }, &work).unwrap_or(Form::Dense)
+    };
+    assert_eq!(chosen(128, 0.25, Some(0.33), 4), Form::Patterns);
+    assert_eq!(chosen(256, 0.2, Some(0.25), 4), Form::Patterns);
+    // Nothing is known of how spikes repeat, nothing repeats, or there is no time.
+    assert_eq!(chosen(256, 0.2, None, 4), Form::Walk);
+    assert_eq!(chosen(256, 0.15, Some(0.6), 4), Form::Walk);
+    assert_eq!(chosen(256, 0.2, Some(0.2), 1), Form::Walk);
+    // The work of lists is not worth few channels.
+    assert_eq!(chosen(32, 0.25, Some(0.33), 4), Form::Walk);
+    assert_eq!(chosen(32, 0.35, Some(0.46), 4), Form::Grouped);
+    assert_eq!(chosen(64, 0.15, Some(0.25), 4), Form::Walk);
+    assert_eq!(chosen(128, 0.4, Some(0.65), 4), Form::Grouped);
+    assert_eq!(chosen(128, 0.02, Some(0.03), 4), Form::Walk);
 }
 
 /// Of neurons that fire once each walk has a part of them, and more is walked over than without; of those that always fire
@@ -76,7 +103,7 @@ fn patterns_are_not_for_few_spikes_nor_few_outputs() {
     let form = |inputs: usize, outputs: usize, stride: usize, rate: f32| {
         let work = Work { inputs, taps: 9, stride, outputs, steps: 4, positions: 512 };
         let input = Activity { rate, fires: Some(rate * 4.0 / 2.8) };
-        cheapest([Form::Walk, Form::Patterns], input, &work)
+        cheapest(OTHERS, input, &work)
     };
     assert_eq!(form(128, 128, 1, 0.05), Some(Form::Walk));
     assert_eq!(form(256, 256, 1, 0.05), Some(Form::Walk));
