@@ -7,6 +7,7 @@ use snnc_compiler::plan::Recipe;
 use snnc_compiler::{Form, Forms, Memory, Mode, Options, Vectors, compile_graph};
 use snnc_ir::random::{RandomOptions, attention_graph, graph, values};
 use snnc_ir::{AxisName, Graph, InstData, Op, Over};
+use snnc_passes::checkpoint::Recomputes;
 use snnc_passes::pipeline;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -18,7 +19,7 @@ fn check(graph: Graph, seed: u64, batch: usize) {
 }
 
 fn options(seed: u64, mode: Mode) -> RandomOptions {
-    RandomOptions { mode, blocks: 1 + (seed % 4) as usize, smooth: false }
+    RandomOptions { mode, blocks: 1 + (seed % 4) as usize, smooth: false, long: false }
 }
 
 #[test]
@@ -39,6 +40,16 @@ fn random_attention_infers_as_the_interpreter_does() {
 #[test]
 fn random_attention_has_the_interpreters_gradients() {
     attention_seeds(300..420, Mode::Train);
+}
+
+/// The backward part goes through many timesteps in pieces.
+#[test]
+fn long_networks_have_the_interpreters_gradients() {
+    for seed in 1200..1260 {
+        let make = if seed % 3 == 0 { attention_graph } else { graph };
+        let long = RandomOptions { long: true, ..options(seed, Mode::Train) };
+        check(make(seed, long), seed, 2 + (seed % 3) as usize);
+    }
 }
 
 /// Machine code is right whichever of the passes are left out.
@@ -117,9 +128,10 @@ fn neither_vectors_nor_threads_change_a_bit() {
 
 #[test]
 fn what_is_computed_again_does_not_change_a_bit() {
-    let (mut levels, mut membranes) = (BTreeSet::new(), 0);
-    for seed in 920..932 {
-        let graph = graph(seed, RandomOptions { blocks: 4, ..options(seed, Mode::Train) });
+    let (mut levels, mut membranes, mut gradients) = (BTreeSet::new(), 0, 0);
+    for seed in 920..938 {
+        let long = seed % 3 == 2;
+        let graph = graph(seed, RandomOptions { blocks: 4, long, ..options(seed, Mode::Train) });
         let rest = [None]
             .into_iter()
             .chain(Form::ALL.map(Some))
@@ -134,7 +146,9 @@ fn what_is_computed_again_does_not_change_a_bit() {
                 Options { memory, forms: forms.clone(), batch: Some(3), ..Options::new(Mode::Train) };
             assert_eq!(bits_with(&graph, seed, 1, &options), expected, "seed {seed}: {memory:?}");
             let compiled = compile_graph(graph.clone(), Recipe::default(), &options).expect("it compiles");
-            membranes += compiled.recomputed.iter().filter(|value| value.is_membrane).count();
+            let of = |what| compiled.recomputed.iter().filter(|value| value.what == what).count();
+            membranes += of(Recomputes::Membrane);
+            gradients += of(Recomputes::Gradient);
             (compiled.executable.plan.arena.bytes(3).expect("bytes"), compiled.recomputed.len())
         };
         let (least, most) = (taken(Memory::Least), taken(Memory::Within(usize::MAX)));
@@ -146,6 +160,7 @@ fn what_is_computed_again_does_not_change_a_bit() {
         }
     }
     assert!(levels.len() > 2 && membranes > 10, "{levels:?}, {membranes} membranes");
+    assert!(gradients > 10, "{gradients} gradients");
 }
 
 /// A parameter that is handed over with its gradient is read no more: what is made of it then, here nothing, changes no

@@ -32,7 +32,8 @@ use snnc_codegen::Code;
 use snnc_front::{Diagnostic, Model, SourceMap};
 use snnc_ir::Graph;
 use snnc_kernel::body::Kernel;
-use snnc_passes::{PipelineError, Settings, checkpoint};
+use snnc_passes::checkpoint::Recomputes;
+use snnc_passes::{PipelineError, Settings, checkpoint, slice_time};
 use snnc_plan::{Executable, Plan, Step};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -221,6 +222,14 @@ struct Lowered {
     kernels: Vec<Kernel>,
 }
 
+impl Lowered {
+    /// The names of what is computed again of a kind.
+    fn recomputed_of(&self, what: Recomputes) -> BTreeSet<String> {
+        let of_kind = self.recomputed.iter().filter(|value| value.what == what);
+        of_kind.map(|value| value.name.clone()).collect()
+    }
+}
+
 /// Computes as little again as the memory allows.
 fn lower_within(
     graph: &Graph,
@@ -234,8 +243,7 @@ fn lower_within(
     let (mut least, mut always, mut is_last) = (lower(BTreeSet::new())?, BTreeSet::new(), true);
     // Membranes that are computed again lie beside the sums that they come from: of one layer that is larger than all else
     // it is less to keep them.
-    let membranes: BTreeSet<String> =
-        least.recomputed.iter().filter(|value| value.is_membrane).map(|value| value.name.clone()).collect();
+    let membranes = least.recomputed_of(Recomputes::Membrane);
     if !membranes.is_empty() {
         let found = lower(membranes.clone())?;
         is_last = taken(&found.plan) < taken(&least.plan);
@@ -247,6 +255,15 @@ fn lower_within(
         Memory::Least => taken(&least.plan),
         Memory::Within(bytes) => bytes.max(taken(&least.plan)),
     };
+    // Gradients that two loops over time read are all kept in between, or none.
+    let twice = least.recomputed_of(Recomputes::Gradient);
+    if !twice.is_empty() && most > taken(&least.plan) {
+        let found = lower(&always | &twice)?;
+        is_last = taken(&found.plan) <= most;
+        if is_last {
+            (least, always) = (found, &always | &twice);
+        }
+    }
     let mut aim = most;
     for attempt in 0..memory::ATTEMPTS {
         let kept = memory::keep(&least.plan, &least.recomputed, aim, batch);
@@ -273,10 +290,13 @@ fn lower_with(
 ) -> Result<Lowered, CompileError> {
     let internal = |what: String| CompileError::Internal(what);
     let (mut graph, mut recomputed, forgone) = (graph.clone(), Vec::new(), kept.len());
-    let settings = Settings { skip: options.skip.clone(), verify: options.verify, kept };
+    let settings = Settings { skip: options.skip.clone(), verify: options.verify, kept: kept.clone() };
     let mut observe = |pass: &'static str, graph: &Graph| {
         if pass == checkpoint::PASS.name {
             recomputed = checkpoint::recomputed(graph);
+            if !options.skip.iter().any(|skipped| skipped == slice_time::PASS.name) {
+                recomputed.extend(slice_time::recomputed(graph, &kept));
+            }
         }
         shown.pass(pass, graph);
     };

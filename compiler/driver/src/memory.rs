@@ -9,7 +9,7 @@
 //! second computation costs most for their bytes, as long as no step has more than is allowed; the plan has the last
 //! word. Invariant: the choice changes no bit of a result.
 
-use snnc_passes::checkpoint::Recomputed;
+use snnc_passes::checkpoint::{Recomputed, Recomputes};
 use snnc_plan::{Place, Plan};
 use std::collections::BTreeSet;
 
@@ -32,6 +32,9 @@ pub fn keep(plan: &Plan, sums: &[Recomputed], most: usize, batch: usize) -> BTre
     let mut used = vec![0; plan.steps().count()];
     let most = most.saturating_sub(plan.arena.fixed) / batch;
     for buffer in &plan.buffers {
+        if buffer.part_of.is_some() {
+            continue;
+        }
         let bytes = match buffer.place {
             Place::Fixed(_) => continue,
             Place::PerSample(_) => buffer.bytes,
@@ -43,12 +46,16 @@ pub fn keep(plan: &Plan, sums: &[Recomputed], most: usize, batch: usize) -> BTre
     // A product of integers compares quotients exactly; equal ones in the order of the backward part.
     order.sort_by(|a, b| (u128::from(b.work) * a.bytes as u128).cmp(&(u128::from(a.work) * b.bytes as u128)));
     let mut kept = BTreeSet::new();
-    for sum in order {
+    for sum in order.into_iter().filter(|sum| sum.what != Recomputes::Gradient) {
         let life =
             |name: &str| plan.buffers.iter().find(|buffer| buffer.name == name).map(|buffer| buffer.live);
         // One that is part of another step has no buffer yet: then it takes one from some step of the forward part on.
         let from = life(&sum.name).map_or(plan.prepare.len(), |(_, last)| last + 1);
-        let Some(between) = life(&sum.copy).and_then(|(again, _)| used.get_mut(from..again)) else {
+        // The last of its pieces is read where it ends.
+        let pieces = format!("{}.t", sum.copy);
+        let last = || plan.buffers.iter().filter(|b| b.name.starts_with(&pieces)).map(|b| b.live.1).max();
+        let again = life(&sum.copy).map(|(again, _)| again).or_else(last);
+        let Some(between) = again.and_then(|again| used.get_mut(from..again)) else {
             continue;
         };
         if between.iter().all(|bytes| bytes + sum.bytes <= most) {

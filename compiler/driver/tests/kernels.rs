@@ -59,7 +59,7 @@ fn take(memories: &mut [Vec<u32>], step: &KernelStep) -> Vec<Vec<u32>> {
 fn a_graph_gives_the_same_plan_and_kernels_each_time() {
     for seed in 0..80 {
         let mode = if seed % 2 == 0 { Mode::Infer } else { Mode::Train };
-        let of = || lowered(graph(seed, RandomOptions { mode, blocks: 4, smooth: false }));
+        let of = || lowered(graph(seed, RandomOptions { mode, blocks: 4, smooth: false, long: false }));
         let (first, again) = (of(), of());
         assert!(first == again, "seed {seed}");
     }
@@ -69,7 +69,8 @@ fn a_graph_gives_the_same_plan_and_kernels_each_time() {
 fn kernels_of_random_networks_stay_inside_their_buffers() {
     for seed in 0..40 {
         let mode = if seed % 2 == 0 { Mode::Infer } else { Mode::Train };
-        let (plan, kernels) = lowered(graph(seed, RandomOptions { mode, blocks: 3, smooth: false }));
+        let (plan, kernels) =
+            lowered(graph(seed, RandomOptions { mode, blocks: 3, smooth: false, long: false }));
         for filled in [false, true] {
             run_all(&plan, &kernels, 1 + (seed % 3) as usize, filled);
         }

@@ -19,6 +19,6 @@ pub use entity::{Inst, Region, Value};
 pub use graph::{Def, Graph, InstData, Mode, ParamKind, RegionData, Stage, ValueData};
 pub use op::{
     Attention, Compare, Constant, Conv, Family, Form, Learned, Lif, Norm, Op, OpInfo, Order, Over, Penalty,
-    Pool, Reset, Save, Stats, Surrogate, TimeClass,
+    Piece, Pool, Reset, Save, Stats, Surrogate, TimeClass,
 };
 pub use types::{Axis, AxisName, Elem, Type};

@@ -42,11 +42,12 @@ pub(crate) fn assign(
 ) -> (Vec<Buffer>, Arena) {
     let mut layout = Layout {
         bytes: drafts.iter().map(|draft| draft.bytes.next_multiple_of(ALIGN)).collect(),
-        live: lifetimes(drafts.len(), steps, special),
+        live: lifetimes(drafts, steps, special),
         places: vec![Place::Fixed(0); drafts.len()],
         arena: Arena::default(),
     };
-    let (samples, fixed): (Vec<usize>, Vec<usize>) = (0..drafts.len()).partition(|&i| drafts[i].batched);
+    let own = (0..drafts.len()).filter(|&i| drafts[i].part_of.is_none());
+    let (samples, fixed): (Vec<usize>, Vec<usize>) = own.partition(|&i| drafts[i].batched);
     let large = |i: usize| (Reverse(layout.bytes[i]), i);
     let long = |i: usize| (Reverse(layout.live[i].1 - layout.live[i].0), large(i));
     let peak = layout.peak(&samples, steps.iter().map(Vec::len).sum());
@@ -63,7 +64,11 @@ pub(crate) fn assign(
         name: draft.name.clone(),
         elem: draft.elem,
         bytes: layout.bytes[i],
-        place: layout.places[i],
+        place: match draft.part_of {
+            Some((whole, at)) => layout.places[whole.index()].further(at),
+            None => layout.places[i],
+        },
+        part_of: draft.part_of.map(|(whole, _)| whole),
         live: layout.live[i],
     };
     (drafts.iter().enumerate().map(buffer).collect(), layout.arena)
@@ -138,12 +143,15 @@ impl Layout {
     }
 }
 
-fn lifetimes(count: usize, steps: &[Vec<Step>; 3], special: &Special) -> Vec<Life> {
+fn lifetimes(drafts: &[Draft], steps: &[Vec<Step>; 3], special: &Special) -> Vec<Life> {
     let total = steps.iter().map(Vec::len).sum::<usize>();
     let end = total.saturating_sub(1);
-    let mut live: Vec<Option<Life>> = vec![None; count];
+    let mut live: Vec<Option<Life>> = vec![None; drafts.len()];
     for (at, step) in steps.iter().flatten().enumerate() {
-        for id in step.touches() {
+        let touched = step.touches();
+        // A part touches its whole.
+        let wholes = touched.iter().filter_map(|id| drafts[id.index()].part_of.map(|(whole, _)| whole));
+        for id in touched.iter().copied().chain(wholes).collect::<Vec<_>>() {
             let (from, _) = live[id.index()].unwrap_or((at, at));
             // What `prepare` makes for itself is over with it.
             let kept = special.keeps_prepared && from < steps[0].len() && at >= steps[0].len();
@@ -183,7 +191,7 @@ mod tests {
     use snnc_plan::ElemKind;
 
     fn draft(name: &str, bytes: usize, batched: bool) -> Draft {
-        Draft { name: name.to_string(), elem: ElemKind::F32, bytes, batched }
+        Draft { name: name.to_string(), elem: ElemKind::F32, bytes, batched, part_of: None }
     }
 
     /// A count touches one buffer.
@@ -211,5 +219,19 @@ mod tests {
         assert_eq!(places, expected);
         // Already one sample leaves room at the later steps.
         assert_eq!([1, 2].map(|batch| arena.bytes(batch)), [Some(128 + 1088), Some(128 + 2 * 1088)]);
+    }
+
+    /// The other value is live between the whole and its part, so that the whole's memory is not free.
+    #[test]
+    fn a_part_lies_in_its_buffer_which_lives_as_long() {
+        let mut drafts = [draft("whole", 256, true), draft("part", 64, true), draft("other", 256, true)];
+        drafts[1].part_of = Some((BufferId(0), 128));
+        let steps = [vec![], [0, 2, 1].map(touch).to_vec(), vec![]];
+        let special = Special { given: vec![], results: vec![], keeps_prepared: false };
+        let (buffers, arena) = assign(&drafts, &steps, &special, 1);
+        assert_eq!((buffers[0].live, buffers[1].live), ((0, 2), (2, 2)));
+        assert_eq!(buffers[1].place, buffers[0].place.further(128));
+        assert_eq!(buffers[1].part_of, Some(BufferId(0)));
+        assert_eq!(arena.per_sample, 512);
     }
 }

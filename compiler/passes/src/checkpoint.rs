@@ -47,8 +47,19 @@ pub struct Recomputed {
     pub bytes: usize,
     /// Additions of a sample if every spike were set.
     pub work: u64,
-    /// Whether it is a neuron's membranes.
-    pub is_membrane: bool,
+    /// What it is.
+    pub what: Recomputes,
+}
+
+/// Kinds of what the backward part computes again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Recomputes {
+    /// A sum of spikes or of few inputs, or an affine map of one.
+    Sum,
+    /// A neuron's membranes.
+    Membrane,
+    /// A gradient that two loops over time read ([`crate::slice_time`]).
+    Gradient,
 }
 
 fn run(graph: &mut Graph, kept: &BTreeSet<String>) {
@@ -85,18 +96,18 @@ fn copied(graph: &Graph, inst: Inst) -> Option<Recomputed> {
     let data = graph.inst(inst);
     let result = data.results[cheap_result(graph, inst)?];
     let (copy, elements) = (graph.name(result), graph.ty(result).elements_per_sample());
-    let (inputs, is_membrane) = match &data.op {
+    let (inputs, what) = match &data.op {
         // A product adds a row of its weight for each input of each output.
         Op::Conv2d(_) | Op::Conv2dMaskedAdd(_) | Op::LinearMaskedAdd => {
-            (inputs_of_output(graph, data.args[1]), false)
+            (inputs_of_output(graph, data.args[1]), Recomputes::Sum)
         }
         // The norm before it is computed again too: where one of the two is kept, it has to be the membranes.
-        Op::Lif(_) => (2, true),
-        _affine => (1, false),
+        Op::Lif(_) => (2, Recomputes::Membrane),
+        _affine => (1, Recomputes::Sum),
     };
     let name = copy.strip_suffix(AGAIN)?.to_string();
     let work = elements as u64 * inputs as u64;
-    Some(Recomputed { name, copy: copy.to_string(), bytes: elements * 4, work, is_membrane })
+    Some(Recomputed { name, copy: copy.to_string(), bytes: elements * 4, work, what })
 }
 
 /// How many inputs each output of a weight has.

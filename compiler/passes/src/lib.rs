@@ -27,6 +27,7 @@ pub mod pipeline;
 pub mod reassociate_attention;
 pub mod sample_dx;
 pub mod simplify;
+pub mod slice_time;
 pub mod spike_matmul;
 
 pub use manager::{PassRecord, PipelineError, Settings, run_pipeline};

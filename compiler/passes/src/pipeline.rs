@@ -3,7 +3,7 @@
 use crate::pass::Pass;
 use crate::{
     autodiff, checkpoint, cse, dce, fold_norm, fold_scale, fuse_lif, fuse_time, hoist_static, infer_spikes,
-    layout, pack_spikes, reassociate_attention, sample_dx, simplify, spike_matmul,
+    layout, pack_spikes, reassociate_attention, sample_dx, simplify, slice_time, spike_matmul,
 };
 use snnc_ir::Mode;
 
@@ -51,6 +51,8 @@ pub const TRAIN: &[Pass] = &[
     sample_dx::PASS,
     // After the last cse, which would find the copies and join them again.
     checkpoint::PASS,
+    // Behind it, so that what is computed again is so piece by piece.
+    slice_time::PASS,
     fuse_lif::PASS,
     fuse_time::PASS,
     layout::PASS,

@@ -118,6 +118,7 @@ passes! {
     spike_matmul: "spike-matmul",
     sample_dx: "sample-dx",
     checkpoint: "checkpoint",
+    slice_time: "slice-time",
     fuse_lif: "fuse-lif",
     fuse_time: "fuse-time",
     layout: "layout",

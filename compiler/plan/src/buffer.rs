@@ -46,6 +46,17 @@ pub enum Place {
     Above(usize),
 }
 
+impl Place {
+    /// So many bytes further, for one sample or in all.
+    pub fn further(self, bytes: usize) -> Place {
+        match self {
+            Place::Fixed(offset) => Place::Fixed(offset + bytes),
+            Place::PerSample(offset) => Place::PerSample(offset + bytes),
+            Place::Above(offset) => Place::Above(offset + bytes),
+        }
+    }
+}
+
 /// A buffer.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Buffer {
@@ -57,6 +68,8 @@ pub struct Buffer {
     pub bytes: usize,
     /// Where it lives.
     pub place: Place,
+    /// The buffer whose memory it is a part of, if it has none of its own.
+    pub part_of: Option<BufferId>,
     /// First and last step (counted through prepare, forward, backward) at which it holds a value that counts.
     pub live: (usize, usize),
 }

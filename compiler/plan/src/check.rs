@@ -4,9 +4,10 @@
 //! 1. every reference (buffer, kernel, probe) exists;
 //! 2. every buffer is aligned and inside the arena;
 //! 3. a step touches a buffer only while it is live;
-//! 4. two buffers that are live at the same step do not overlap, with any batch.
+//! 4. two buffers that are live at the same step do not overlap, with any batch;
+//! 5. a part of a buffer lies in it and lives while it does.
 
-use crate::buffer::{ALIGN, Place};
+use crate::buffer::{ALIGN, Buffer, Place};
 use crate::{Plan, Step};
 use std::fmt;
 
@@ -33,6 +34,7 @@ impl Plan {
         self.check_references()?;
         self.check_bounds()?;
         self.check_lifetimes()?;
+        self.check_parts()?;
         self.check_overlap()?;
         self.check_above()
     }
@@ -101,6 +103,22 @@ impl Plan {
         Ok(())
     }
 
+    fn check_parts(&self) -> Result<(), PlanError> {
+        for part in &self.buffers {
+            let Some(whole) = part.part_of else { continue };
+            let whole = self.buffers.get(whole.index()).filter(|whole| whole.part_of.is_none());
+            let lies_in = |whole: &Buffer| {
+                let ((kind, start), (other, offset)) = (place_key(whole.place), place_key(part.place));
+                kind == other && offset >= start && offset + part.bytes <= start + whole.bytes
+            };
+            let lives_in = |whole: &Buffer| part.live.0 >= whole.live.0 && part.live.1 <= whole.live.1;
+            if !whole.is_some_and(|whole| lies_in(whole) && lives_in(whole)) {
+                return Err(PlanError(format!("`{}` is no part of its buffer", part.name)));
+            }
+        }
+        Ok(())
+    }
+
     /// Samples stay below the level while something lives above it.
     fn check_above(&self) -> Result<(), PlanError> {
         let mut above = vec![false; self.steps().count()];
@@ -119,17 +137,13 @@ impl Plan {
     }
 
     fn check_overlap(&self) -> Result<(), PlanError> {
-        let mut all: Vec<_> = self.buffers.iter().filter(|b| b.bytes > 0).collect();
-        let key = |place: Place| match place {
-            Place::Fixed(offset) => (0, offset),
-            Place::PerSample(offset) => (1, offset),
-            Place::Above(offset) => (2, offset),
-        };
-        all.sort_by_key(|b| key(b.place));
+        let own = |b: &&Buffer| b.bytes > 0 && b.part_of.is_none();
+        let mut all: Vec<_> = self.buffers.iter().filter(own).collect();
+        all.sort_by_key(|b| place_key(b.place));
         for (i, a) in all.iter().enumerate() {
-            let (kind, start) = key(a.place);
+            let (kind, start) = place_key(a.place);
             for b in &all[i + 1..] {
-                let (other, offset) = key(b.place);
+                let (other, offset) = place_key(b.place);
                 if other != kind || offset >= start + a.bytes {
                     break;
                 }
@@ -142,5 +156,14 @@ impl Plan {
             }
         }
         Ok(())
+    }
+}
+
+/// The memory that a place is in, and where.
+fn place_key(place: Place) -> (u8, usize) {
+    match place {
+        Place::Fixed(offset) => (0, offset),
+        Place::PerSample(offset) => (1, offset),
+        Place::Above(offset) => (2, offset),
     }
 }

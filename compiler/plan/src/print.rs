@@ -24,7 +24,12 @@ impl fmt::Display for Plan {
                 Place::Above(offset) => format!("above+{offset}"),
             };
             let (from, to) = buffer.live;
-            writeln!(f, "  b{i} : {} bytes at {place} live {from}..={to} ; {}", buffer.bytes, buffer.name)?;
+            let whole = buffer.part_of.map_or(String::new(), |whole| format!(" of {whole}"));
+            writeln!(
+                f,
+                "  b{i} : {} bytes at {place}{whole} live {from}..={to} ; {}",
+                buffer.bytes, buffer.name
+            )?;
         }
         for input in &self.inputs {
             if let Some((encoder, steps)) = input.encoder {

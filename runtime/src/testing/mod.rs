@@ -86,7 +86,8 @@ impl PlanBuilder {
     ) -> BufferId {
         let bytes = (len * 4).next_multiple_of(ALIGN);
         let place = place(&mut self.plan.arena, bytes);
-        self.plan.buffers.push(Buffer { name: name.to_string(), elem, bytes, place, live: (0, usize::MAX) });
+        let (name, live) = (name.to_string(), (0, usize::MAX));
+        self.plan.buffers.push(Buffer { name, elem, bytes, place, part_of: None, live });
         BufferId(self.plan.buffers.len() as u32 - 1)
     }
 

@@ -22,7 +22,7 @@ pub fn infer(op: &Op, args: &[&Type]) -> Result<Vec<Type>, String> {
     if let Op::Lif(neuron) = op {
         lif(neuron, args)
     } else if let Op::LifGrad(neuron) = op {
-        let mut types = vec![grad(neuron, args)?];
+        let mut types = vec![grad(neuron, args, constants.is_empty())?];
         types.extend(constants.iter().map(|&ty| ty.clone()));
         Ok(types)
     } else if let Op::LifCharge(_) = op {
@@ -59,7 +59,7 @@ fn lif(lif: &Lif, args: &[&Type]) -> Result<Vec<Type>, String> {
     })
 }
 
-fn grad(lif: &Lif, args: &[&Type]) -> Result<Type, String> {
+fn grad(lif: &Lif, args: &[&Type], may_go_on: bool) -> Result<Type, String> {
     let saved: &[&str] = match lif.save {
         Save::Nothing => return Err("needs save=window or save=membrane".to_string()),
         Save::Window => &["spikes", "window"],
@@ -68,7 +68,8 @@ fn grad(lif: &Lif, args: &[&Type]) -> Result<Type, String> {
     if lif.save == Save::Window && lif.needed_save() == Save::Membrane {
         return Err("needs save=membrane: a window bit does not tell its gradient".to_string());
     }
-    if args.len() != 1 + saved.len() {
+    let goes_on = may_go_on && args.len() == 2 + saved.len();
+    if args.len() != 1 + saved.len() && !goes_on {
         return Err(format!("takes a gradient and {}, has {} operands", saved.join(" and "), args.len()));
     }
     expect_real(args[0], "gradient")?;
@@ -82,6 +83,11 @@ fn grad(lif: &Lif, args: &[&Type]) -> Result<Type, String> {
         if !fits {
             return Err(format!("has a wrong kind of element in its {what}: {ty}"));
         }
+    }
+    if let Some(after) = args.get(1 + saved.len()) {
+        expect_real(after, "gradient that follows")?;
+        extent(after, AxisName::T, "gradient that follows")?;
+        expect_axes(&after.without(AxisName::T), &args[0].without(AxisName::T), "gradient that follows")?;
     }
     Ok(args[0].clone())
 }

@@ -1,6 +1,7 @@
 //! Shapes and layouts.
 
 use super::{expect_axes, extent, need_hint, with_extent};
+use crate::op::Piece;
 use crate::types::{AxisName, Elem, Type};
 use AxisName::{C, H, T, W};
 
@@ -54,4 +55,27 @@ pub fn unpack(args: &[&Type]) -> Result<Type, String> {
         return Err(format!("needs bits, has {}", args[0]));
     }
     Ok(args[0].with_elem(Elem::F32))
+}
+
+pub fn piece(piece: Piece, args: &[&Type]) -> Result<Type, String> {
+    let x = args[0];
+    let steps = extent(x, T, "input")?;
+    if piece.steps == 0 || piece.from + piece.steps > steps {
+        return Err(format!("needs timesteps of its input, has {} from {} of {x}", piece.steps, piece.from));
+    }
+    Ok(with_extent(x, T, piece.steps))
+}
+
+pub fn join(args: &[&Type]) -> Result<Type, String> {
+    let mut steps = 0;
+    for &x in args {
+        steps += extent(x, T, "input")?;
+        if x.without(T) != args[0].without(T) {
+            return Err(format!(
+                "needs operands that differ in their timesteps alone, has {} and {x}",
+                args[0]
+            ));
+        }
+    }
+    Ok(with_extent(args[0], T, steps))
 }

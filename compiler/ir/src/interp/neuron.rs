@@ -174,15 +174,20 @@ struct Saved {
 /// da    = Σ delta·v before            db = Σ delta·x          dc = Σ delta
 /// dtheta = −Σ (e + eps·r)·g − Σ eps·s (soft only)
 /// ```
+///
+/// It begins with `eps = 0`, or with what `dx` of the timestep that follows says: `a·dx/b`.
 pub fn grad(neuron: &Neuron, args: &[Operand], smooth: bool) -> Vec<Vec<f64>> {
     let e = args[0];
     let steps = e.ty.extent(AxisName::T);
     let neurons = e.data.len() / steps;
+    // The gradient of the timesteps that follow, the first of them first.
+    let after = args.get(if neuron.lif.save == Save::Membrane { 2 } else { 3 });
+    let after = after.filter(|_| neuron.given.is_empty());
     let mut dx = vec![0.0; e.data.len()];
     let mut sums: Vec<Vec<f64>> = neuron.given.iter().map(|(_, of)| vec![0.0; of.data.len()]).collect();
     for n in 0..neurons {
         let cell = neuron.at(n);
-        let mut eps = 0.0;
+        let mut eps = after.map_or(0.0, |after| cell.a * after.data[n] / cell.b);
         for at in (0..steps).rev().map(|t| t * neurons + n) {
             let Saved { s, g, r, h } = saved(cell, args, at, smooth);
             let (k, soft) = match cell.lif.reset {

@@ -77,9 +77,10 @@ pub fn grad_sums(args: &[Operand], batch: usize) -> Vec<Vec<f64>> {
 }
 
 /// `dx = gain·scale·rstd·(dy − sum_dy/n − xhat·sum_dy_xhat/n)`.
-pub fn grad_input(norm: &Norm, args: &[Operand], batch: usize) -> Vec<f64> {
+pub fn grad_input(norm: &Norm, over: usize, args: &[Operand], batch: usize) -> Vec<f64> {
     let [dy, x, mu, rstd, gain, sum_dy, sum_dy_xhat] = [0, 1, 2, 3, 4, 5, 6].map(|n| args[n]);
-    let (n, scale) = (population(x, batch), f64::from(norm.scale));
+    let (own, scale) = (extent(x.ty, AxisName::T, batch), f64::from(norm.scale));
+    let n = population(x, batch) * if over == 0 { 1.0 } else { over as f64 / own as f64 };
     let channels = channels(x, mu, batch);
     channels
         .iter()

@@ -2,6 +2,7 @@
 
 use super::Operand;
 use super::view::{View, offsets};
+use crate::op::Piece;
 use crate::types::{AxisName, Type};
 use AxisName::{B, C, H, T, W};
 
@@ -38,4 +39,10 @@ pub fn unflatten(x: Operand, ty: &Type, batch: usize) -> Vec<f64> {
     let mut y = vec![0.0; x.data.len()];
     features(ty, x.ty, batch, |map, flat| y[map] = x.data[flat]);
     y
+}
+
+/// Time is the outermost axis.
+pub fn piece(piece: Piece, x: Operand) -> Vec<f64> {
+    let step = x.data.len() / x.ty.extent(T);
+    x.data[piece.from * step..(piece.from + piece.steps) * step].to_vec()
 }

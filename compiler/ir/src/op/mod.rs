@@ -52,6 +52,15 @@ pub struct Stats {
     pub repeat: usize,
 }
 
+/// Successive timesteps of a value.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Piece {
+    /// The first timestep.
+    pub from: usize,
+    /// How many there are.
+    pub steps: usize,
+}
+
 /// A measure of a tensor's values: the mean of a function of each.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Penalty {
@@ -104,8 +113,9 @@ pub enum Op {
     BnApply(Norm),
     /// `bn.grad_sums dy, x, mu, rstd -> sum_dy, sum_dy_xhat`, per channel; `xhat = (x − mu)·rstd`.
     BnGradSums,
-    /// `bn.grad_input dy, x, mu, rstd, gain, sum_dy, sum_dy_xhat`: the gradient through the statistics too.
-    BnGradInput(Norm),
+    /// `bn.grad_input dy, x, mu, rstd, gain, sum_dy, sum_dy_xhat`: the gradient through the statistics too, which were
+    /// over so many timesteps; over those of x where that is 0.
+    BnGradInput(Norm, usize),
     /// `fold.weight w, gain, var`: `w·gain·scale/√(var + eps)` per output channel.
     FoldWeight(Norm),
     /// `fold.bias gain, bias, mean, var [, b]`: `(b − mean)·gain·scale/√(var + eps) + bias`.
@@ -120,7 +130,7 @@ pub enum Op {
     /// `lif x -> s [, window | membrane]` over all timesteps, by `save`.
     Lif(Lif),
     /// `lif.grad ds, s, window` or `lif.grad ds, membrane`, by `save`: the gradients of x and of each learned
-    /// constant.
+    /// constant. Without learned constants a further operand may be the gradient of x at the timesteps that follow.
     LifGrad(Lif),
     /// `lif.charge v, x`: `a·v + b·x + c`.
     LifCharge(Lif),
@@ -174,6 +184,10 @@ pub enum Op {
     Pack,
     /// `unpack x`: bits to f32 0.0 and 1.0.
     Unpack,
+    /// `piece x {from=…, steps=…}`: some successive timesteps.
+    Piece(Piece),
+    /// `join x, y, …`: the timesteps of all operands one after the other.
+    Join,
 
     // attention.rs
     /// `attention q, k, v`: for each token the values of its group, weighted by how many bits its query and

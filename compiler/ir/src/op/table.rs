@@ -104,7 +104,7 @@ impl Op {
             Op::BnStats(_) => row("bn.stats", F::Norm, Whole, ANY, (3, 3), (4, 4)),
             Op::BnApply(_) => row("bn.apply", F::Norm, Each, ANY, (5, 5), (1, 1)),
             Op::BnGradSums => row("bn.grad_sums", F::Norm, Whole, ANY, (4, 4), (2, 2)),
-            Op::BnGradInput(_) => row("bn.grad_input", F::Norm, Each, ANY, (7, 7), (1, 1)),
+            Op::BnGradInput(..) => row("bn.grad_input", F::Norm, Each, ANY, (7, 7), (1, 1)),
             Op::FoldWeight(_) => row("fold.weight", F::Norm, Each, ANY, (3, 3), (1, 1)),
             Op::FoldBias(_) => row("fold.bias", F::Norm, Each, ANY, (4, 5), (1, 1)),
             Op::StepScale => row("step_scale", F::Norm, Each, ANY, (2, 2), (1, 1)),
@@ -133,6 +133,8 @@ impl Op {
             Op::Relayout => row("relayout", F::Shape, Each, FUSED, (1, 1), (1, 1)),
             Op::Pack => row("pack", F::Shape, Each, PACKED, (1, 1), (1, 1)),
             Op::Unpack => row("unpack", F::Shape, Each, PACKED, (1, 1), (1, 1)),
+            Op::Piece(_) => row("piece", F::Shape, Whole, MASKED, (1, 1), (1, 1)),
+            Op::Join => row("join", F::Shape, Whole, MASKED, (1, usize::MAX), (1, 1)),
             Op::Attention(a) => row("attention", F::Attention, attention_time(a.over), ANY, (3, 3), (1, 1)),
             Op::AttentionGrad(a) => {
                 row("attention.grad", F::Attention, attention_time(a.over), ANY, (4, 4), (3, 3))
@@ -173,6 +175,7 @@ impl Op {
                 | Op::MaskNot
                 | Op::ChannelSum(_)
                 | Op::Unpack
+                | Op::Piece(_)
                 | Op::Scan
         )
     }

@@ -31,7 +31,7 @@ pub(super) struct Builder {
 impl Builder {
     pub fn new(name: &str, seed: u64, options: RandomOptions) -> Builder {
         let mut rng = Rng(seed);
-        let steps = 1 + rng.below(4);
+        let steps = if options.long { 8 } else { 1 } + rng.below(4);
         let mut graph = Graph::new(name, options.mode);
         graph.stage = Stage::Logical;
         Builder { graph, rng, options, steps }

@@ -26,11 +26,13 @@ pub struct RandomOptions {
     pub blocks: usize,
     /// Only what finite differences can follow: no maxima, smooth surrogates, no detached reset.
     pub smooth: bool,
+    /// From 8 to 11 timesteps instead of 1 to 4.
+    pub long: bool,
 }
 
 impl Default for RandomOptions {
     fn default() -> RandomOptions {
-        RandomOptions { mode: Mode::Infer, blocks: 3, smooth: false }
+        RandomOptions { mode: Mode::Infer, blocks: 3, smooth: false, long: false }
     }
 }
 

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 fn options() -> impl Strategy<Value = RandomOptions> {
     (prop_oneof![Just(Mode::Infer), Just(Mode::Train)], 1usize..5, any::<bool>())
-        .prop_map(|(mode, blocks, smooth)| RandomOptions { mode, blocks, smooth })
+        .prop_map(|(mode, blocks, smooth)| RandomOptions { mode, blocks, smooth, long: false })
 }
 
 proptest! {

@@ -5,8 +5,8 @@
 //! An attribute that is not written has its default; one that does not exist is an error.
 
 use crate::op::{
-    Attention, Compare, Constant, Conv, Form, Learned, Lif, Norm, Op, Order, Over, Penalty, Pool, Reset,
-    Save, Stats, Surrogate,
+    Attention, Compare, Constant, Conv, Form, Learned, Lif, Norm, Op, Order, Over, Penalty, Piece, Pool,
+    Reset, Save, Stats, Surrogate,
 };
 use crate::types::AxisName;
 use std::mem::discriminant;
@@ -28,11 +28,14 @@ pub fn of(op: &Op) -> Vec<(&'static str, String)> {
         | Op::Conv2dMaskedGradWeight(conv) => {
             vec![("stride", conv.stride.to_string()), ("pad", conv.pad.to_string())]
         }
-        Op::BatchNorm(norm)
-        | Op::BnApply(norm)
-        | Op::BnGradInput(norm)
-        | Op::FoldWeight(norm)
-        | Op::FoldBias(norm) => vec![("eps", float(norm.eps)), ("scale", float(norm.scale))],
+        Op::BatchNorm(norm) | Op::BnApply(norm) | Op::FoldWeight(norm) | Op::FoldBias(norm) => {
+            vec![("eps", float(norm.eps)), ("scale", float(norm.scale))]
+        }
+        Op::BnGradInput(norm, over) => {
+            let mut all = vec![("eps", float(norm.eps)), ("scale", float(norm.scale))];
+            all.extend((*over > 0).then(|| ("over", over.to_string())));
+            all
+        }
         Op::BnStats(stats) => vec![
             ("eps", float(stats.eps)),
             ("momentum", float(stats.momentum)),
@@ -57,6 +60,7 @@ pub fn of(op: &Op) -> Vec<(&'static str, String)> {
         },
         Op::Penalty(measure) | Op::PenaltyGrad(measure) => vec![("measure", penalty_text(*measure))],
         Op::Attention(attention) | Op::AttentionGrad(attention) => attention_attributes(attention),
+        Op::Piece(piece) => vec![("from", piece.from.to_string()), ("steps", piece.steps.to_string())],
         Op::ChannelSum(groups) => vec![("groups", groups.to_string())],
         Op::StepScale
         | Op::StepScaleGrad
@@ -72,6 +76,7 @@ pub fn of(op: &Op) -> Vec<(&'static str, String)> {
         | Op::Relayout
         | Op::Pack
         | Op::Unpack
+        | Op::Join
         | Op::Mask
         | Op::MaskNot
         | Op::ChannelSpread
@@ -421,7 +426,7 @@ pub fn op(mnemonic: &str, mut with: Attributes) -> Result<Op, String> {
         "bn.stats" => Op::BnStats(with.stats()?),
         "bn.apply" => Op::BnApply(with.norm()?),
         "bn.grad_sums" => Op::BnGradSums,
-        "bn.grad_input" => Op::BnGradInput(with.norm()?),
+        "bn.grad_input" => Op::BnGradInput(with.norm()?, with.count("over", 0)?),
         "fold.weight" => Op::FoldWeight(with.norm()?),
         "fold.bias" => Op::FoldBias(with.norm()?),
         "lif" => Op::Lif(with.lif()?),
@@ -450,6 +455,8 @@ pub fn op(mnemonic: &str, mut with: Attributes) -> Result<Op, String> {
         "relayout" => Op::Relayout,
         "pack" => Op::Pack,
         "unpack" => Op::Unpack,
+        "piece" => Op::Piece(Piece { from: with.count("from", 0)?, steps: with.count("steps", 1)? }),
+        "join" => Op::Join,
         "attention" => Op::Attention(with.attention()?),
         "attention.grad" => Op::AttentionGrad(with.attention()?),
         "mask" => Op::Mask,

@@ -29,8 +29,8 @@ pub struct Scope<'g> {
     pub views: HashMap<Value, View>,
     /// Rows computed for the current frame.
     pub rows: HashMap<Value, Val>,
-    /// Elements that a channel's batch statistics run over, divided by the batch.
-    pub per_channel: usize,
+    /// Timesteps and positions that a channel's batch statistics run over.
+    pub over: (usize, usize),
 }
 
 impl Scope<'_> {
@@ -68,8 +68,10 @@ impl Scope<'_> {
                 let factor = scaled(arg(1), norm.scale, n) / deviation(arg(4), norm, n);
                 (arg(0) - arg(3)) * factor + arg(2)
             }
-            Op::BnGradInput(norm) => {
-                let count = Row::FromIndex(Box::new(Index::Batch * self.per_channel), n);
+            Op::BnGradInput(norm, over) => {
+                let (own, positions) = self.over;
+                let steps = if *over == 0 { own } else { *over };
+                let count = Row::FromIndex(Box::new(Index::Batch * (steps * positions)), n);
                 let xhat = (arg(1) - arg(2)) * arg(3);
                 let centred = arg(0) - (arg(5) + xhat * arg(6)) / count;
                 centred * (arg(3) * scaled(arg(4), norm.scale, n))
@@ -177,6 +179,14 @@ impl Neuron<'_> {
         match self.learned(constant) {
             Some(by) => row * by,
             None => scaled(row, self.number(constant), self.n),
+        }
+    }
+
+    /// A row divided by the gain, which is a number.
+    pub fn over_gain(&self, row: Row) -> Row {
+        match self.number(Constant::Gain) {
+            1.0 => row,
+            gain => row / Row::constant(gain, self.n),
         }
     }
 

@@ -68,7 +68,10 @@ impl Expected<'_> {
             | Op::Pack
             | Op::Unpack
             | Op::Broadcast
+            | Op::Join
             | Op::ChannelSpread => self.of(data.args[0]),
+            // How many fire at any of fewer timesteps is not known.
+            Op::Piece(_) => Activity::of_rate(self.of(data.args[0]).rate),
             _no_maker_of_spikes => self.known.rest,
         }
     }

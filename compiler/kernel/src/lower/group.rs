@@ -120,7 +120,7 @@ fn lower(lowering: &mut Lowering<'_>, inst: Inst, group: &Group) -> Result<(), L
     }
     let shape = stores[0].1.shape;
     let mut kernel = Body {
-        scope: Scope { graph, views, rows: HashMap::new(), per_channel: shape.steps() * shape.positions() },
+        scope: Scope { graph, views, rows: HashMap::new(), over: (shape.steps(), shape.positions()) },
         group,
         stores,
         shape,

@@ -9,6 +9,7 @@
 
 use super::Lowering;
 use snnc_ir::{Def, Elem, Graph, Inst, Value};
+use snnc_plan::BufferId;
 use std::collections::HashMap;
 
 /// Where values are read for the last time: positions in the body.
@@ -46,12 +47,14 @@ impl Lowering<'_> {
             return false;
         };
         let now = uses.at.get(&inst).copied().unwrap_or(0);
-        // All values of the buffer: a reshaped one shares that of its operand.
+        // All values of the buffer: a reshaped one shares that of its operand, a piece is a part of it.
+        let whole = |other: &BufferId| self.drafts[other.index()].part_of.map_or(*other, |(whole, _)| whole);
         let mut sharing =
-            self.buffer_of.iter().filter(|(_, other)| *other == buffer).map(|(value, _)| *value);
-        sharing.all(|value| {
-            let made = matches!(graph.value(value).def, Def::Result(..));
-            made && uses.last.get(&value).is_none_or(|&last| last <= now)
-        })
+            self.buffer_of.iter().filter(|(_, other)| whole(other) == *buffer).map(|(value, _)| *value);
+        self.drafts[buffer.index()].part_of.is_none()
+            && sharing.all(|value| {
+                let made = matches!(graph.value(value).def, Def::Result(..));
+                made && uses.last.get(&value).is_none_or(|&last| last <= now)
+            })
     }
 }

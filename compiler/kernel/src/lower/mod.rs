@@ -33,6 +33,7 @@ mod reduce;
 mod shape;
 mod shared;
 mod taps;
+mod time;
 mod view;
 mod windows;
 
@@ -72,6 +73,8 @@ pub(crate) struct Draft {
     /// Bytes for one sample, or in all where it is not batched.
     pub bytes: usize,
     pub batched: bool,
+    /// The buffer that it is a part of, and at which byte of it for one sample.
+    pub part_of: Option<(BufferId, usize)>,
 }
 
 /// What a graph is lowered for.
@@ -226,8 +229,19 @@ impl<'g> Lowering<'g> {
 
     /// A buffer for values that no name stands for.
     pub fn add_draft(&mut self, name: &str, elem: ElemKind, bytes: usize, batched: bool) -> BufferId {
-        self.drafts.push(Draft { name: name.to_string(), elem, bytes, batched });
+        self.drafts.push(Draft { name: name.to_string(), elem, bytes, batched, part_of: None });
         BufferId(self.drafts.len() as u32 - 1)
+    }
+
+    /// Lets a value be a part of a batched one's memory, from a byte of each sample on.
+    pub fn add_part(&mut self, value: Value, of: Value, at: usize) -> Result<(), LowerError> {
+        let whole = self.buffer(of)?;
+        // A part of a part is one of the whole.
+        let (whole, at) =
+            self.drafts[whole.index()].part_of.map_or((whole, at), |(of, from)| (of, from + at));
+        let id = self.add_value(value)?;
+        self.drafts[id.index()].part_of = Some((whole, at));
+        Ok(())
     }
 
     /// The buffer of a value that has one.
@@ -327,12 +341,14 @@ impl<'g> Lowering<'g> {
             Op::Mask | Op::MaskNot => mask::mask(self, inst),
             Op::ChannelSum(groups) => mask::channel_sum(self, inst, *groups),
             Op::ChannelSpread => mask::channel_spread(self, inst),
+            Op::Piece(piece) => time::piece(self, inst, *piece),
+            Op::Join => time::join(self, inst),
             Op::Scan => group::scan(self, inst),
             Op::Conv2dMaskedAdd(_)
             | Op::LinearMaskedAdd
             | Op::BatchNorm(_)
             | Op::BnApply(_)
-            | Op::BnGradInput(_)
+            | Op::BnGradInput(..)
             | Op::StepScale
             | Op::NeuronConstant(_)
             | Op::NeuronConstantGrad(_)

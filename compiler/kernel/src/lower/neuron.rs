@@ -59,7 +59,10 @@ pub fn grad(lowering: &mut Lowering<'_>, inst: Inst, lif: &Lif) -> Result<(), Lo
         arguments: draw.k.scratch("arguments", lanes),
         values: draw.k.scratch("values", lanes),
     });
-    let backward = Backward { lif, given, saved, ds, dx, partials, out, slopes: curve };
+    let saves = if lif.save == Save::Window { 3 } else { 2 };
+    let after = data.args.get(saves).filter(|_| given.is_empty());
+    let after = after.map(|&after| draw.read_view(lowering, after)).transpose()?;
+    let backward = Backward { lif, given, after, saved, ds, dx, partials, out, slopes: curve };
     backward.task(&mut draw.k, chunk);
     lowering.push_kernel(&name, draw, Tasks::per_samples(1, chunks));
     if let Some(buffer) = sums {
@@ -132,6 +135,8 @@ struct Backward<'a> {
     lif: &'a Lif,
     given: Vec<(Constant, View)>,
     saved: Saved,
+    /// The gradient of the input at the timesteps that follow.
+    after: Option<View>,
     ds: View,
     dx: View,
     partials: Partials,
@@ -217,7 +222,8 @@ impl Backward<'_> {
         let frame = |t: Index| Frame { t, b: b.clone(), p: p.clone(), tile: tile.clone() };
         let neuron = self.neuron(tile);
         let sums: Vec<Reg> = self.given.iter().map(|_| k.row("sum", n, zero())).collect();
-        let delta = k.row("delta", n, zero());
+        let after = self.after.as_ref().map(|after| neuron.over_gain(after.row(&frame(0.into()))));
+        let delta = k.row("delta", n, after.unwrap_or_else(zero));
         k.for_down("t", 0, self.dx.shape.steps(), |k, t| {
             let eps = Row::Reg(k.row("eps", n, neuron.times(Constant::Decay, Row::Reg(delta))));
             let value = values.map(|(slot, lane, each)| load(slot, &t * each + lane, n));

@@ -111,7 +111,8 @@ fn detaching_no_reset_changes_nothing() {
 #[test]
 fn gradients_of_random_graphs_are_slopes() {
     for seed in 0..40 {
-        let graph = random::graph(seed, RandomOptions { mode: Mode::Train, blocks: 3, smooth: true });
+        let graph =
+            random::graph(seed, RandomOptions { mode: Mode::Train, blocks: 3, smooth: true, long: false });
         let values = random::values(&graph, seed, 2);
         compare(&graph, Env { batch: 2, values, smooth: true }, seed);
     }
@@ -122,7 +123,8 @@ fn gradients_of_random_graphs_are_slopes() {
 #[test]
 fn gradients_from_a_value_are_slopes() {
     for seed in 0..24 {
-        let forward = random::graph(seed, RandomOptions { mode: Mode::Train, blocks: 2, smooth: true });
+        let forward =
+            random::graph(seed, RandomOptions { mode: Mode::Train, blocks: 2, smooth: true, long: false });
         let mut random = Random(seed);
         let results = forward.body.iter().map(|&inst| forward.inst(inst).results[0]);
         let activations: Vec<_> = results.filter(|&value| forward.ty(value).is_batched()).collect();
@@ -151,7 +153,8 @@ fn gradients_from_a_value_are_slopes() {
 #[test]
 #[should_panic(expected = "a gradient has the axes of its value")]
 fn a_gradient_of_other_axes_is_refused() {
-    let mut graph = random::graph(1, RandomOptions { mode: Mode::Train, blocks: 1, smooth: true });
+    let mut graph =
+        random::graph(1, RandomOptions { mode: Mode::Train, blocks: 1, smooth: true, long: false });
     let (from, gradient) = (graph.outputs[0], graph.inputs[0]);
     from_value(&mut graph, from, gradient, &[]);
 }
@@ -159,8 +162,10 @@ fn a_gradient_of_other_axes_is_refused() {
 #[test]
 fn gradients_of_attention_and_masks_are_slopes() {
     for seed in 0..20 {
-        let graph =
-            random::attention_graph(seed, RandomOptions { mode: Mode::Train, blocks: 1, smooth: true });
+        let graph = random::attention_graph(
+            seed,
+            RandomOptions { mode: Mode::Train, blocks: 1, smooth: true, long: false },
+        );
         let values = random::values(&graph, seed, 2);
         compare(&graph, Env { batch: 2, values, smooth: true }, seed);
     }

@@ -65,10 +65,22 @@ fn residual_networks_keep_their_results() {
 fn random_graphs_keep_their_results() {
     for mode in [Mode::Infer, Mode::Train] {
         for seed in 0..150 {
-            let graph = random::graph(seed, RandomOptions { mode, blocks: 4, smooth: false });
+            let graph = random::graph(seed, RandomOptions { mode, blocks: 4, smooth: false, long: false });
             let values = random::values(&graph, seed, 2);
             check(graph, &Env { batch: 2, values, smooth: false }, seed);
         }
+    }
+}
+
+/// So many timesteps that the backward part goes through them in pieces.
+#[test]
+fn long_networks_keep_their_results() {
+    let options = RandomOptions { mode: Mode::Train, blocks: 3, smooth: false, long: true };
+    for seed in 0..18 {
+        let make = if seed % 3 == 0 { random::attention_graph } else { random::graph };
+        let graph = make(seed, options);
+        let values = random::values(&graph, seed, 2);
+        check(graph, &Env { batch: 2, values, smooth: false }, seed);
     }
 }
 
@@ -76,7 +88,8 @@ fn random_graphs_keep_their_results() {
 fn attention_and_masks_keep_their_results() {
     for mode in [Mode::Infer, Mode::Train] {
         for seed in 0..80 {
-            let graph = random::attention_graph(seed, RandomOptions { mode, blocks: 2, smooth: false });
+            let graph =
+                random::attention_graph(seed, RandomOptions { mode, blocks: 2, smooth: false, long: false });
             let values = random::values(&graph, seed, 2);
             check(graph, &Env { batch: 2, values, smooth: false }, seed);
         }

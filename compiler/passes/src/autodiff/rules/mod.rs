@@ -50,7 +50,7 @@ pub fn apply(sweep: &mut Sweep, step: &Step) {
         | Op::LinearGradInput
         | Op::LinearGradWeight
         | Op::BnGradSums
-        | Op::BnGradInput(_)
+        | Op::BnGradInput(..)
         | Op::StepScaleGrad
         | Op::LifGrad(_)
         | Op::NeuronConstantGrad(_)
@@ -72,6 +72,8 @@ pub fn apply(sweep: &mut Sweep, step: &Step) {
         | Op::Relayout
         | Op::Pack
         | Op::Unpack
+        | Op::Piece(_)
+        | Op::Join
         | Op::Scan => no_rule(step, "it is made by a later pass"),
     }
 }

@@ -19,7 +19,7 @@ pub fn apply(sweep: &mut Sweep, step: &Step, norm: Norm) {
     sweep.give(bias, sums[0]);
     if sweep.wants(x) {
         let args = [step.dy, x, mu, rstd, gain, sums[0], sums[1]];
-        let dx = sweep.emit(y, "dx", Op::BnGradInput(norm), &args, None);
+        let dx = sweep.emit(y, "dx", Op::BnGradInput(norm, 0), &args, None);
         sweep.give(x, dx);
     }
 }
