@@ -295,17 +295,32 @@ impl<'a> Fill<'a> {
 
     /// Bytes of a sample that must be kept for a loop to make an instruction in it.
     fn made_of(&self, level: usize, at: usize, filled: &Filled) -> usize {
+        self.made_of_known(level, at, filled, &mut HashMap::new())
+    }
+
+    /// The same, where it is known already of some: what many residual branches share is asked for once.
+    fn made_of_known(
+        &self,
+        level: usize,
+        at: usize,
+        filled: &Filled,
+        known: &mut HashMap<usize, usize>,
+    ) -> usize {
         if filled.made.contains(&at) {
             return 0;
         }
         if self.loops.levels[at] + 1 < level && !self.free[at] {
             return usize::MAX;
         }
-        let cost = |&read: &usize| match filled.read.contains(&read) {
-            true => 0,
-            false => self.made_of(level, read, filled).min(self.bytes(read)),
-        };
-        self.reads[at].iter().map(cost).sum()
+        if let Some(&bytes) = known.get(&at) {
+            return bytes;
+        }
+        let mut bytes = 0;
+        for &read in self.reads[at].iter().filter(|read| !filled.read.contains(read)) {
+            bytes += self.made_of_known(level, read, filled, known).min(self.bytes(read));
+        }
+        known.insert(at, bytes);
+        bytes
     }
 
     fn bytes(&self, at: usize) -> usize {
