@@ -63,6 +63,35 @@ fn the_first_epoch_decides_what_kernels_are_compiled_for() {
     assert!(one("one", &[]) == one("told-one", &["--firing-rate", "0.15"]));
 }
 
+/// A product behind a pool is compiled for what the pool does; rates that are shown are those of neurons.
+#[test]
+fn pools_are_measured_as_neurons_are() {
+    const NEURONS: &str = "stem.unit.lif";
+    const POOL: &str = "stem.max_pool";
+    let folder = Folder::new("guided-pool");
+    let model = std::fs::read_to_string(DIGITS).expect("a model");
+    let stem = "image |> unit(width)";
+    assert!(model.contains(stem));
+    let pooled =
+        folder.write("pooled.snn", model.replace(stem, &format!("{stem} |> max_pool(2, stride: 2)")));
+    let out = folder.file("run");
+    let found = snnc(&["train", &pooled, "--out", &out, "--json", "--epochs", "2"]).json();
+    let (metadata, _) = checkpoint(&folder, "run", "last.safetensors");
+    let rate = |layer: &str, what: &str| metadata["activities"][layer][what].as_f64();
+    let [Some(neurons), Some(pool)] = [NEURONS, POOL].map(|layer| rate(layer, "rate")) else {
+        panic!("{}", metadata["activities"])
+    };
+    assert!(pool > neurons && pool < 4.0 * neurons && rate(POOL, "fires") >= Some(pool), "{neurons}, {pool}");
+    let rates = found["history"][0]["firing_rates"].as_object().expect("rates");
+    assert!(rates.contains_key(NEURONS) && !rates.contains_key(POOL));
+    // It is a layer that can be told of.
+    let told = format!("{POOL}=0.75");
+    let report = snnc(&["compile", &pooled, "--emit", "report", "--firing-rate", &told]);
+    let of_body = |line: &&str| line.ends_with("body.unit.conv");
+    let line = report.succeeds().stdout.lines().find(of_body).expect("the product behind the pool");
+    assert!(line.contains(" 0.750 "), "{line}");
+}
+
 #[test]
 fn a_resumed_run_has_the_kernels_of_its_checkpoint() {
     let folder = Folder::new("guided-resume");

@@ -19,8 +19,8 @@ mod resident;
 mod work;
 
 use serde_json::{Value, json};
-use snnc_compiler::Mode;
-use snnc_compiler::plan::ParamSpec;
+use snnc_compiler::plan::{Activity, ParamSpec};
+use snnc_compiler::{Activities, Mode};
 use snnc_runtime::checkpoint::{Tensor, load, write_tensors};
 use snnc_runtime::data::{Request, open_for};
 use snnc_runtime::rng::{Purpose, Rng};
@@ -73,8 +73,17 @@ fn prepare(file: &str, state: &Path, mut arguments: Arguments) {
     session.set_labels(&[0; CALIBRATION]).expect("labels");
     let of_attention = |layer: &str| [".q.lif", ".k.lif", ".v.lif"].iter().any(|end| layer.ends_with(end));
     rates::calibrate(&mut session, |layer| if of_attention(layer) { qkv } else { rate });
-    write(state, &session, (shape, all), &json!({ "rate": rate, "qkv": qkv }));
+    let activities = noted(&session.activities());
+    write(state, &session, (shape, all), &json!({ "rate": rate, "qkv": qkv, "activities": activities }));
     println!("{}", json!({ "state": state, "rates": rates_of(&session.firing_rates().0) }));
+}
+
+/// What neurons do, as a training run notes it after its first epoch.
+fn noted(activities: &Activities) -> Value {
+    let one = |(layer, activity): (&String, &Activity)| {
+        (layer.clone(), json!({ "rate": activity.rate, "fires": activity.fires }))
+    };
+    activities.layers.iter().map(one).collect()
 }
 
 /// Writes the weights of a training run, and the first images of the test part.

@@ -8,6 +8,7 @@ use crate::npy::Array;
 use crate::progress::Progress;
 use crate::{Error, Session};
 use serde::Serialize;
+use snnc_plan::Activities;
 use std::time::Instant;
 
 /// How a model does on a split.
@@ -29,6 +30,9 @@ pub struct Evaluation {
     pub firing_rates: FiringRates,
     /// The share of neurons that fire at one timestep at least.
     pub fires: FiringRates,
+    /// Both, and those of pools of spikes.
+    #[serde(skip)]
+    pub activities: Activities,
     /// How the rates of single neurons are spread by layer, over the first [`WATCHED`] samples.
     #[serde(skip)]
     pub neuron_rates: Vec<(String, Histogram)>,
@@ -79,6 +83,7 @@ pub fn evaluate(
             + loader::bytes(source.batch, source.input.sample_len(), session.threads(), false),
         firing_rates: session.firing_rates(),
         fires: session.fires(),
+        activities: session.activities(),
         neuron_rates,
     })
 }

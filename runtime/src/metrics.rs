@@ -4,6 +4,7 @@ use crate::augment::Mixed;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde::{Deserialize as DeriveDe, Serialize as DeriveSer};
+use snnc_plan::Activities;
 use std::fmt;
 
 /// A label among so many of the largest logits counts as found in the second accuracy.
@@ -262,6 +263,9 @@ pub struct EpochRecord {
     pub firing_rates: FiringRates,
     /// The share of neurons that fired at one timestep at least, over the test samples.
     pub fires: FiringRates,
+    /// Both, and those of pools of spikes.
+    #[serde(skip)]
+    pub activities: Activities,
 }
 
 #[cfg(test)]

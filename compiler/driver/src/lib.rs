@@ -316,7 +316,7 @@ fn lower_with(
     Ok(Lowered { graph, passes, recomputed, forgone, products, plan, kernels })
 }
 
-/// Whether all layers whose activity is told are layers of neurons, or an input, and can be as active as is told.
+/// Whether all layers whose activity is told are layers of neurons, pools of their spikes, or an input, and can be as active as is told.
 ///
 /// # Errors
 /// The first layer that is neither, and those that there are; an activity that no neurons have.
@@ -324,7 +324,10 @@ pub fn check_layers(activities: &Activities, plan: &Plan) -> Result<(), String> 
     let known = plan.probes.iter().map(|probe| probe.layer.as_str());
     let known: Vec<&str> = known.chain(plan.inputs.first().map(|input| input.name.as_str())).collect();
     if let Some(layer) = activities.layers.keys().find(|layer| !known.contains(&layer.as_str())) {
-        return Err(format!("`{layer}` is no layer of neurons; there are: {}", known.join(", ")));
+        return Err(format!(
+            "`{layer}` is no layer of neurons, nor a pool of their spikes; there are: {}",
+            known.join(", ")
+        ));
     }
     let rest = std::iter::once((None, &activities.rest));
     let layers = activities.layers.iter().map(|(layer, activity)| (Some(layer.as_str()), activity));

@@ -38,8 +38,8 @@ impl Default for Activity {
 pub struct Activities {
     /// That of each layer which is not in the list.
     pub rest: Activity,
-    /// By the path of the neurons' layer, as [`crate::Probe::layer`] and `firing_rates` of the command's JSON name it;
-    /// by the input's name where it brings spikes. Paths that a network does not have are of no effect.
+    /// By the path of the neurons' layer, as [`crate::Probe::layer`] and `firing_rates` of the command's JSON name it, or
+    /// of a pool of their spikes; by the input's name where it brings spikes. Paths that a network does not have are of no effect.
     pub layers: BTreeMap<String, Activity>,
 }
 

@@ -157,6 +157,8 @@ pub struct Probe {
     pub words: usize,
     /// Timesteps.
     pub steps: usize,
+    /// Whether these are no neurons but pools of their spikes, counted for what products with them are to expect.
+    pub pooled: bool,
 }
 
 /// What the compiler says about one kernel, for reports.

@@ -106,7 +106,7 @@ fn counts(plan: &Plan, samples: usize, layers: Vec<LayerCount>) -> Counts {
     Counts {
         samples,
         timesteps: plan.timesteps,
-        neurons: plan.probes.iter().map(|probe| probe.neurons).sum(),
+        neurons: plan.probes.iter().filter(|probe| !probe.pooled).map(|probe| probe.neurons).sum(),
         parameter_bytes: plan.params.iter().map(|spec| spec.len() as u64 * 4).sum(),
         layers,
     }

@@ -8,7 +8,7 @@ use crate::dense::Context;
 use crate::metrics::{FiringRates, Histogram};
 use crate::profile::Phase;
 use rayon::prelude::*;
-use snnc_plan::{Activities, Activity, BufferId, ElemKind, ParamSpec, Plan, PlanMode, Step};
+use snnc_plan::{Activities, Activity, BufferId, ElemKind, ParamSpec, Plan, PlanMode, Probe, Step};
 
 /// Spikes of each neuron of each layer, while they are watched.
 pub(super) struct Watch {
@@ -94,10 +94,16 @@ impl Session {
     /// The share of each layer's neurons that fired at one timestep at least, since the last [`Session::reset_rates`].
     pub fn fires(&self) -> FiringRates {
         let shares = self.tally.shares(&self.exe.plan.probes).into_iter().map(|(_, fires)| fires);
-        FiringRates(self.exe.plan.probes.iter().map(|probe| probe.layer.clone()).zip(shares).collect())
+        FiringRates(self.of_neurons(shares))
     }
 
-    /// What the neurons of each layer did since the last [`Session::reset_rates`], as a compilation may expect it.
+    /// The layers of neurons, each with what there is of its probe.
+    pub(super) fn of_neurons<T>(&self, all: impl IntoIterator<Item = T>) -> Vec<(String, T)> {
+        let probes = self.exe.plan.probes.iter().zip(all).filter(|(probe, _)| !probe.pooled);
+        probes.map(|(probe, own)| (probe.layer.clone(), own)).collect()
+    }
+
+    /// What the neurons of each layer, and the pools of their spikes, did since the last [`Session::reset_rates`], as a compilation may expect it.
     pub fn activities(&self) -> Activities {
         let shares = self.tally.shares(&self.exe.plan.probes);
         let activity = |(rate, fires): (f64, f64)| Activity { rate: rate as f32, fires: Some(fires as f32) };
@@ -114,13 +120,13 @@ impl Session {
     /// How many neurons of each layer had each pattern over time: bit t of a pattern is set for a spike at timestep t.
     /// Empty without [`Session::watch_patterns`], and for a layer of more than eight timesteps.
     pub fn patterns(&self) -> Vec<(String, Vec<u64>)> {
-        let layers = self.exe.plan.probes.iter().map(|probe| probe.layer.clone());
-        layers.zip(self.tally.patterns().unwrap_or_default()).collect()
+        self.of_neurons(self.tally.patterns().unwrap_or_default())
     }
 
     /// Begins to count the spikes of every single neuron, or ends it.
     pub fn watch_neurons(&mut self, on: bool) {
-        let words = self.exe.plan.probes.iter().map(|probe| vec![0; probe.words * 64]);
+        let words =
+            self.exe.plan.probes.iter().map(|probe| vec![0; if probe.pooled { 0 } else { probe.words * 64 }]);
         self.watch = on.then(|| Watch { counts: words.collect(), samples: 0 });
     }
 
@@ -128,12 +134,11 @@ impl Session {
     pub fn neuron_rates(&self) -> Vec<(String, Histogram)> {
         let Some(watch) = &self.watch else { return Vec::new() };
         // Bits that stand for no neuron are never set, so the silent neurons are all that did not fire.
-        let spread = |(probe, counts): (&snnc_plan::Probe, &Vec<u32>)| {
+        let spread = |(probe, counts): (&Probe, &Vec<u32>)| {
             let fired = counts.iter().copied().filter(|&spikes| spikes > 0);
-            let steps = probe.steps * watch.samples;
-            (probe.layer.clone(), Histogram::of_spikes(fired, probe.neurons, steps))
+            Histogram::of_spikes(fired, probe.neurons, probe.steps * watch.samples)
         };
-        self.exe.plan.probes.iter().zip(&watch.counts).map(spread).collect()
+        self.of_neurons(self.exe.plan.probes.iter().zip(&watch.counts).map(spread))
     }
 
     /// Forgets all but the parameters: every other value is 0.

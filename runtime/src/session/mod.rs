@@ -408,7 +408,7 @@ impl Session {
     /// Firing rates since the last [`Session::reset_rates`]: spikes per neuron and timestep.
     pub fn firing_rates(&self) -> FiringRates {
         let rates = self.tally.shares(&self.exe.plan.probes).into_iter().map(|(rate, _)| rate);
-        FiringRates(self.exe.plan.probes.iter().map(|probe| probe.layer.clone()).zip(rates).collect())
+        FiringRates(self.of_neurons(rates))
     }
 
     /// Begins to count spikes anew.

@@ -153,7 +153,8 @@ mod tests {
             };
             let all: Vec<u64> = (0..each * steps).map(&mut word).collect();
             let layer = "a".to_string();
-            let probe = Probe { layer, words: positions * words, neurons: positions * 70, steps };
+            let probe =
+                Probe { layer, words: positions * words, neurons: positions * 70, steps, pooled: false };
             let probes = [probe];
             let mut tally = Tally::new(1);
             tally.watch_patterns(&probes, true);

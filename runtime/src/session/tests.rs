@@ -73,7 +73,13 @@ fn padding_is_not_counted_as_spikes() -> Result<(), Error> {
     let mut builder = PlanBuilder::new(PlanMode::Infer, 1);
     let bits = builder.input("bits", &[16], false);
     builder.plan.logits = bits;
-    builder.plan.probes.push(Probe { layer: "lif".to_string(), neurons: 60, words: 1, steps: 2 });
+    builder.plan.probes.push(Probe {
+        layer: "lif".to_string(),
+        neurons: 60,
+        words: 1,
+        steps: 2,
+        pooled: false,
+    });
     builder.plan.forward.push(Step::Count { probe: 0, buffer: bits });
     let mut session = Session::new(builder.finish(), 3, 2)?;
     // Each sample fills 8 words with ones; of 3 samples 3 · 2 words are counted.

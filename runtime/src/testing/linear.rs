@@ -31,7 +31,13 @@ fn build(mode: PlanMode) -> Executable {
     let (ready, y, bits) =
         (b.fixed("fc.ready", CLASSES * PIXELS), b.sample("fc", CLASSES), b.sample("bits", 2));
     b.plan.logits = y;
-    b.plan.probes.push(Probe { layer: "bright".to_string(), neurons: PIXELS, words: 1, steps: 1 });
+    b.plan.probes.push(Probe {
+        layer: "bright".to_string(),
+        neurons: PIXELS,
+        words: 1,
+        steps: 1,
+        pooled: false,
+    });
     let copy = b.kernel(copy_rows, &[w, ready], Tasks::fixed(CLASSES), 0);
     b.plan.prepare.push(copy);
     let sizes = (1, PIXELS, CLASSES);

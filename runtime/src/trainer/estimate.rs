@@ -113,7 +113,7 @@ impl Budget {
 
 /// What counts the spikes of single neurons in an evaluation.
 fn watched(plan: &Plan) -> u64 {
-    plan.probes.iter().map(|probe| probe.words as u64 * 64 * 4).sum()
+    plan.probes.iter().filter(|probe| !probe.pooled).map(|probe| probe.words as u64 * 64 * 4).sum()
 }
 
 /// What helps where not even one sample fits: what a sample takes is about proportional to the timesteps.

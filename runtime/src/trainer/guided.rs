@@ -58,14 +58,6 @@ pub(super) fn note(activities: Option<&Activities>, metadata: &mut Value) {
     metadata[KEY] = Value::Object(activities.layers.iter().map(one).collect());
 }
 
-/// What an evaluation has measured.
-pub(super) fn activities(record: &EpochRecord) -> Activities {
-    let shares = record.firing_rates.0.iter().zip(&record.fires.0);
-    let activity = |rate: f64, fires: f64| Activity { rate: rate as f32, fires: Some(fires as f32) };
-    let layers = shares.map(|((layer, rate), (_, fires))| (layer.clone(), activity(*rate, *fires))).collect();
-    Activities { layers, ..Activities::default() }
-}
-
 impl Run<'_> {
     /// After the first epoch: the code for what it has measured.
     pub(super) fn recompiled(
@@ -76,7 +68,7 @@ impl Run<'_> {
         if self.state.epoch > 0 {
             return Ok(None);
         }
-        let measured = activities(record);
+        let measured = record.activities.clone();
         let code = recompile(&measured)?;
         self.activities = code.is_some().then_some(measured);
         Ok(code)

@@ -289,6 +289,7 @@ impl Run<'_> {
             resident_bytes: memory::resident(),
             firing_rates: test.firing_rates.clone(),
             fires: test.fires.clone(),
+            activities: test.activities.clone(),
             ..EpochRecord::default()
         }
     }

@@ -186,7 +186,7 @@ impl<'a> Run<'a> {
     pub(super) fn save_best(&self, record: &EpochRecord) -> Result<(), Error> {
         let Some(folder) = &self.folder else { return Ok(()) };
         let mut metadata = self.metadata();
-        guided::note(Some(&guided::activities(record)), &mut metadata);
+        guided::note(Some(&record.activities), &mut metadata);
         metadata["weights_only"] = json!(true);
         checkpoint::save(&folder.best(), self.infer, &[], &metadata)
     }

@@ -82,7 +82,7 @@ pub fn scan(lowering: &mut Lowering<'_>, inst: Inst) -> Result<(), LowerError> {
     for &(inner, outer) in &group.stores {
         let fired = graph.def_inst(inner).is_some_and(|i| matches!(graph.inst(i).op, Op::LifFire(_)));
         if fired {
-            lowering.push_count(outer)?;
+            lowering.push_count(outer, false)?;
         }
     }
     Ok(())

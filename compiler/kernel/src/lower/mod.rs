@@ -294,13 +294,14 @@ impl<'g> Lowering<'g> {
     }
 
     /// Appends a step that counts the spikes of a value of bits.
-    pub fn push_count(&mut self, value: Value) -> Result<(), LowerError> {
+    pub fn push_count(&mut self, value: Value, pooled: bool) -> Result<(), LowerError> {
         let shape = Shape::of(self.graph.ty(value))?;
         self.probes.push(Probe {
             layer: self.graph.name(value).to_string(),
             neurons: shape.positions() * shape.channels,
             words: shape.positions() * shape.channels.div_ceil(64),
             steps: shape.steps(),
+            pooled,
         });
         let step = Step::Count { probe: self.probes.len() - 1, buffer: self.buffer(value)? };
         self.push_step(step);

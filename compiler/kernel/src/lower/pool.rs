@@ -99,7 +99,7 @@ pub fn max(lowering: &mut Lowering<'_>, inst: Inst, pool: Pool) -> Result<(), Lo
         });
     });
     lowering.push_kernel(&name, draw, tasks);
-    Ok(())
+    if y.shape.bits { lowering.push_count(data.results[0], true) } else { Ok(()) }
 }
 
 /// The largest row of a window.
