@@ -19,6 +19,19 @@ fn kernel_as(form: Form, body: &str, output: &str) -> String {
     lowered.kernels[0].to_string()
 }
 
+/// The kernel of a value of a packed training graph's backward part.
+fn backward_kernel(body: &str, value: &str) -> String {
+    let text = format!(
+        "graph @g stage=packed mode=train {{ input %logits : f32[B C10] input %labels : i32[B]
+            {body} output %logits output %loss }}"
+    );
+    let graph = parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let lowered =
+        lower(&graph, Recipe::default(), &Settings::default()).unwrap_or_else(|error| panic!("{error}"));
+    let found = lowered.kernels.iter().find(|kernel| kernel.name == value);
+    found.unwrap_or_else(|| panic!("no kernel of {value}")).to_string()
+}
+
 /// A layer of inference: sums of all timesteps in scratch memory, then the neuron through time.
 #[test]
 fn a_fused_layer() {
@@ -65,6 +78,17 @@ fn a_shared_product() {
     let body = "input %x : bits[T4 B H16 W16 | C64] input %w : f32[Kh3 Kw3 Ci64 Co64/64]
         %y : f32[T4 B H8 W8 C64] = conv2d.masked_add %x, %w {stride=2, pad=1}";
     insta::assert_snapshot!(kernel_as(Form::Shared, body, "y"));
+}
+
+/// The sums that a norm's gradient reads are made while `dx` is in registers.
+#[test]
+fn a_neurons_gradient_before_a_norm() {
+    let body = "input %dy : f32[T4 B H16 W16 C32] input %s : bits[T4 B H16 W16 | C32]
+        input %win : bits[T4 B H16 W16 | C32] input %x : f32[T4 B H16 W16 C32] input %mu : f32[C32] input %rstd : f32[C32]
+        %loss : f32[] = cross_entropy %logits, %labels
+        %dx : f32[T4 B H16 W16 C32] = lif.grad %dy, %s, %win {decay=0.5 gain=1 current=0 threshold=1 reset=hard(0) detach=true compare=ge surrogate=rect(1) save=window}
+        %sum, %dot : f32[C32], f32[C32] = bn.grad_sums %dx, %x, %mu, %rstd";
+    insta::assert_snapshot!(backward_kernel(body, "dx") + &backward_kernel(body, "sum"));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use snnc_ir::{Def, Elem, Graph, Inst, Value};
 use snnc_plan::BufferId;
 use std::collections::HashMap;
 
-/// Where values are read for the last time: positions in the body.
+/// Where values are read for the last time: twice the positions in the body, so that there is room between them.
 pub(crate) struct Uses {
     last: HashMap<Value, usize>,
     at: HashMap<Inst, usize>,
@@ -23,6 +23,7 @@ impl Uses {
     pub fn of(graph: &Graph, taps: bool) -> Uses {
         let (mut last, mut at) = (HashMap::new(), HashMap::new());
         for (n, &inst) in graph.body.iter().enumerate() {
+            let n = 2 * n;
             at.insert(inst, n);
             let inner = graph.inst(inst).region.map(|region| graph.region(region).body.clone());
             for reader in inner.unwrap_or_default().into_iter().chain([inst]) {
@@ -34,6 +35,15 @@ impl Uses {
         let kept: Vec<Value> = if taps { last.keys().copied().chain(kept).collect() } else { kept.collect() };
         last.extend(kept.into_iter().map(|value| (value, usize::MAX)));
         Uses { last, at }
+    }
+
+    /// An instruction stands just before another now.
+    pub fn put_before(&mut self, graph: &Graph, inst: Inst, reader: Inst) {
+        let Some(now) = self.at.get(&reader).map(|reader| reader - 1) else { return };
+        self.at.insert(inst, now);
+        for &arg in &graph.inst(inst).args {
+            self.last.entry(arg).and_modify(|last| *last = now.max(*last));
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod emit;
 mod expected;
 mod fire;
 mod grad_input;
+mod grad_sums;
 mod grad_taps;
 mod grad_weight;
 mod group;
@@ -121,6 +122,7 @@ pub fn lower(graph: &Graph, recipe: Recipe, settings: &Settings) -> Result<Lower
     if lowering.hands_gradients {
         lowering.late = late::Late::of(graph, &std::mem::take(&mut sections[PREPARE]));
     }
+    lowering.sums = grad_sums::Together::of(graph, &mut sections[BACKWARD], &mut lowering.uses);
     for (section, insts) in sections.into_iter().enumerate() {
         lowering.section = section;
         for inst in insts {
@@ -149,6 +151,8 @@ pub(crate) struct Lowering<'g> {
     /// What is made of parameters alone, where it is made just before it is read.
     late: late::Late,
     hands_gradients: bool,
+    /// The sums of norms that gradients of neurons make.
+    sums: grad_sums::Together,
     /// How products with spikes are done.
     pub choices: Choices,
 }
@@ -171,6 +175,7 @@ impl<'g> Lowering<'g> {
             uses: in_place::Uses::of(graph, taps),
             late: late::Late::default(),
             hands_gradients: false,
+            sums: grad_sums::Together::default(),
             choices,
         }
     }
@@ -321,7 +326,8 @@ impl<'g> Lowering<'g> {
             Op::LinearGradWeight => linear::dense_grad_weight(self, inst),
             Op::LinearMaskedGradWeight => grad_weight::masked(self, inst, linear::AS_CONV),
             Op::BnStats(attrs) => norm::stats(self, inst, *attrs),
-            Op::BnGradSums => norm::grad_sums(self, inst),
+            Op::BnGradSums if self.sums.has(inst) => Ok(()),
+            Op::BnGradSums => grad_sums::alone(self, inst),
             Op::FoldWeight(attrs) => norm::fold_weight(self, inst, *attrs),
             Op::FoldBias(attrs) => norm::fold_bias(self, inst, *attrs),
             Op::StepScaleGrad => norm::step_scale_grad(self, inst),

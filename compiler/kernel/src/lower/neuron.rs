@@ -6,18 +6,16 @@
 //!
 //! With a saved window bit `g` is `1/a` inside and 0 outside; with a saved membrane it is the surrogate's
 //! derivative, and spikes are recomputed from the membrane. Learned constants get a sum per task and channel,
-//! then the tasks' sums in order: the same bits for any threads.
+//! then the tasks' sums in order: the same bits for any threads. So do the norms that `dx` is the gradient of (`grad_sums`).
 
 use super::emit::Neuron;
+use super::grad_sums::{Chunks, Sums};
 use super::view::{Frame, Shape, TILE, Tile, View, WIDE, WideTile, each_tile, each_wide_tile, one_tile};
 use super::{Draw, LowerError, Lowering};
 use crate::body::{Compare, Curve, Fold, Index, Map, Mask, Reg, Row, Slot, SlotElem, Unary};
 use crate::build::{Builder, load};
 use snnc_ir::{Constant, Inst, Lif, Reset, Save, Surrogate, Value};
 use snnc_plan::{BufferId, ElemKind, Tasks};
-
-/// Elements that a task takes, over all its timesteps.
-const CHUNK: usize = 1 << 15;
 
 /// What the forward pass left.
 enum Saved {
@@ -48,9 +46,8 @@ pub fn grad(lowering: &mut Lowering<'_>, inst: Inst, lif: &Lif) -> Result<(), Lo
         given.push((constant, draw.read_view(lowering, value)?));
     }
     let shape = dx.shape;
-    let chunk = (CHUNK / (shape.steps() * shape.channels).max(1)).clamp(1, shape.positions());
-    let chunks = shape.positions().div_ceil(chunk);
-    let partials = Partials { count: constants.len(), channels: shape.channels, chunks };
+    let chunks = Chunks::of(&shape);
+    let partials = Partials { count: constants.len(), channels: shape.channels, chunks: chunks.count };
     let sums = (!constants.is_empty()).then(|| partials.buffer(lowering, &name));
     let out = sums.map(|buffer| draw.write(buffer, SlotElem::F32));
     let lanes = shape.steps() * shape.channels.min(WIDE);
@@ -62,9 +59,14 @@ pub fn grad(lowering: &mut Lowering<'_>, inst: Inst, lif: &Lif) -> Result<(), Lo
     let saves = if lif.save == Save::Window { 3 } else { 2 };
     let after = data.args.get(saves).filter(|_| given.is_empty());
     let after = after.map(|&after| draw.read_view(lowering, after)).transpose()?;
-    let backward = Backward { lif, given, after, saved, ds, dx, partials, out, slopes: curve };
-    backward.task(&mut draw.k, chunk);
-    lowering.push_kernel(&name, draw, Tasks::per_samples(1, chunks));
+    let mut norms = Vec::new();
+    for sums in lowering.sums.made_by(inst) {
+        norms.push(Sums::of(lowering, &mut draw, sums)?);
+    }
+    let backward = Backward { lif, given, after, saved, ds, dx, partials, out, slopes: curve, norms };
+    backward.task(&mut draw.k, chunks);
+    lowering.push_kernel(&name, draw, Tasks::per_samples(1, chunks.count));
+    backward.norms.iter().try_for_each(|norm| norm.combine(lowering))?;
     if let Some(buffer) = sums {
         for (i, &result) in data.results[1..].iter().enumerate() {
             partials.combine(lowering, &name, buffer, (i, result))?;
@@ -142,6 +144,8 @@ struct Backward<'a> {
     partials: Partials,
     out: Option<Slot>,
     slopes: Option<Slopes>,
+    /// The norms that `dx` is the gradient of.
+    norms: Vec<Sums>,
 }
 
 /// The curve that a surrogate's derivative is made of, of all timesteps of a position's wide tile at once: a target may
@@ -165,11 +169,10 @@ struct Step {
 
 impl Backward<'_> {
     /// A range of positions of one sample.
-    fn task(&self, k: &mut Builder, chunk: usize) {
+    fn task(&self, k: &mut Builder, chunks: Chunks) {
         let shape: Shape = self.dx.shape;
-        let b = k.index("b", Index::Task.quotient(self.partials.chunks));
-        let first = k.index("p0", Index::Task.remainder(self.partials.chunks) * chunk);
-        let end = (&first + chunk).min(shape.positions());
+        let (b, first, end) = chunks.of_task(k, &shape);
+        self.norms.iter().for_each(|norm| norm.zero(k));
         if let Some(out) = self.out {
             each_tile(k, shape.channels, |k, tile| {
                 for i in 0..self.given.len() {
@@ -224,6 +227,7 @@ impl Backward<'_> {
         let sums: Vec<Reg> = self.given.iter().map(|_| k.row("sum", n, zero())).collect();
         let after = self.after.as_ref().map(|after| neuron.over_gain(after.row(&frame(0.into()))));
         let delta = k.row("delta", n, after.unwrap_or_else(zero));
+        let norms: Vec<[Reg; 2]> = self.norms.iter().map(|norm| norm.take_up(k, tile)).collect();
         k.for_down("t", 0, self.dx.shape.steps(), |k, t| {
             let eps = Row::Reg(k.row("eps", n, neuron.times(Constant::Decay, Row::Reg(delta))));
             let value = values.map(|(slot, lane, each)| load(slot, &t * each + lane, n));
@@ -233,13 +237,23 @@ impl Backward<'_> {
                 Reset::Soft | Reset::None => eps.clone(),
             };
             k.set(delta, step.through.clone() + kept);
-            self.dx.store_row(k, &frame(t.clone()), neuron.times(Constant::Gain, Row::Reg(delta)));
+            let mut dx = neuron.times(Constant::Gain, Row::Reg(delta));
+            if !norms.is_empty() {
+                let dy = k.row("dx", n, dx);
+                self.norms
+                    .iter()
+                    .zip(&norms)
+                    .for_each(|(norm, &own)| norm.add(k, own, dy, &frame(t.clone())));
+                dx = Row::Reg(dy);
+            }
+            self.dx.store_row(k, &frame(t.clone()), dx);
             let before = self.before(k, &neuron, &t, frame);
             for ((constant, _), &sum) in self.given.iter().zip(&sums) {
                 let term = term(&neuron, *constant, Row::Reg(delta), &step, before.as_ref(), &eps);
                 k.set(sum, Row::Reg(sum) + term);
             }
         });
+        self.norms.iter().zip(norms).for_each(|(norm, own)| norm.put_down(k, own, tile));
         if let Some(out) = self.out {
             for (i, &sum) in sums.iter().enumerate() {
                 let at = self.partials.at(&Index::Task, i, tile);

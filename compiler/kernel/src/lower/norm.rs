@@ -1,4 +1,4 @@
-//! Batch norms: statistics and gradient sums over time, batch and positions; folding into weights.
+//! Batch norms: statistics over time, batch and positions; folding into weights.
 //!
 //! ```text
 //! partial (a task an image):  mean and M2 of each channel        ; two sweeps over one image in cache
@@ -8,7 +8,7 @@
 use super::emit::{deviation, scaled};
 use super::view::{Frame, Shape, TILE, Tile, View, each_tile, one_tile};
 use super::{Draw, LowerError, Lowering};
-use crate::body::{Fold, Index, Reg, Row, Slot, SlotElem, Unary};
+use crate::body::{Fold, Index, Row, Slot, SlotElem, Unary};
 use crate::build::{Builder, load};
 use snnc_ir::{Inst, Norm, Stats};
 use snnc_plan::{BufferId, ElemKind, Tasks};
@@ -140,53 +140,6 @@ fn combine_moments(
     for (view, row) in results.iter().zip(rows) {
         view.store_row(k, &frame, row);
     }
-}
-
-/// `bn.grad_sums dy, x, mu, rstd -> sum_dy, sum_dy_xhat`.
-pub fn grad_sums(lowering: &mut Lowering<'_>, inst: Inst) -> Result<(), LowerError> {
-    let data = lowering.graph.inst(inst);
-    let name = lowering.inst_name(inst);
-    let shape = Shape::of(lowering.graph.ty(data.args[0]))?;
-    let partials = Partials::new(lowering, &name, shape);
-
-    let mut draw = Draw::new();
-    let dy = as_images(draw.read_view(lowering, data.args[0])?);
-    let x = as_images(draw.read_view(lowering, data.args[1])?);
-    let (mu, rstd) = (draw.read_view(lowering, data.args[2])?, draw.read_view(lowering, data.args[3])?);
-    let out = draw.write(partials.buffer, SlotElem::F32);
-    each_tile(&mut draw.k, shape.channels, |k, tile| {
-        let n = tile.n;
-        let channel = frame_of(&Index::Const(0), &Index::Const(0), &tile);
-        let (mu, rstd) = (k.row("mu", n, mu.row(&channel)), k.row("rstd", n, rstd.row(&channel)));
-        let sums: [Reg; 2] = ["sum_dy", "sum_dy_xhat"].map(|name| k.row(name, n, Row::constant(0.0, n)));
-        k.for_range("p", 0, shape.positions(), |k, p| {
-            let frame = frame_of(&Index::Task, &p, &tile);
-            let g = k.row("g", n, dy.row(&frame));
-            let xhat = (x.row(&frame) - Row::Reg(mu)) * Row::Reg(rstd);
-            k.set(sums[0], Row::Reg(sums[0]) + Row::Reg(g));
-            k.set(sums[1], Row::Reg(sums[1]) + Row::Reg(g) * xhat);
-        });
-        for (row, sum) in sums.iter().enumerate() {
-            k.store(out, partials.at(&Index::Task, row, &tile), Row::Reg(*sum));
-        }
-    });
-    lowering.push_kernel(&name, draw, partials.tasks());
-
-    let mut draw = Draw::new();
-    let part = draw.read(partials.buffer, SlotElem::F32);
-    let results = [draw.write_view(lowering, data.results[0])?, draw.write_view(lowering, data.results[1])?];
-    one_tile(&mut draw.k, &Index::Task, shape.channels, |k, tile| {
-        let n = tile.n;
-        for (row, view) in results.iter().enumerate() {
-            let sum = k.row("sum", n, Row::constant(0.0, n));
-            k.for_range("image", 0, partials.images(), |k, image| {
-                k.set(sum, Row::Reg(sum) + load(part, partials.at(&image, row, &tile), n));
-            });
-            view.store_row(k, &frame_of(&Index::Const(0), &Index::Const(0), &tile), Row::Reg(sum));
-        }
-    });
-    lowering.push_kernel(&name, draw, Tasks::fixed(shape.tiles()));
-    Ok(())
 }
 
 /// `step_scale.grad dy, x`: one sum for each image, then images of a timestep in order.
