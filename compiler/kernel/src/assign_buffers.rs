@@ -9,12 +9,16 @@
 //! to the last; results live to the end, parameters and inputs throughout. What `prepare` makes for later steps lives to
 //! the end in inference, where it is made once for many batches; in training it is made anew for each. What does not grow
 //! with the batch lies above the samples ([`Place::Above`]) at steps at which they leave room. How far up is tried, and so is
-//! which of the samples' buffers lie lowest: large ones, those of long lives, or those that are live when there are most.
+//! which of the samples' buffers lie lowest: large ones, those of long lives, or those that are live when there are most. Of the
+//! best of these orders the buffers that end highest come first then, round after round.
 
 use crate::lower::Draft;
 use snnc_plan::{ALIGN, Arena, Buffer, BufferId, Place, Step};
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
+
+/// Rounds of changing the order: ResNet-19 takes 1 % less for them at a batch of 128, and 10 ms.
+const ROUNDS: usize = 24;
 
 /// First and last step.
 type Life = (usize, usize);
@@ -55,10 +59,18 @@ pub(crate) fn assign(
     let peak_first = |i: usize| if at_peak(i) { (false, long(i)) } else { (true, (Reverse(0), large(i))) };
     let orders = [sorted(&samples, large), sorted(&samples, long), sorted(&samples, peak_first)];
     let fixed = sorted(&fixed, large);
-    let tried = orders.iter().flat_map(|samples| layout.levels(samples, &fixed));
-    let best = tried.min_by_key(|tried| (tried.arena.bytes(batch).unwrap_or(usize::MAX), tried.arena.level));
-    if let Some(best) = best {
-        layout = best;
+    let cost = |tried: &Layout| (tried.arena.bytes(batch).unwrap_or(usize::MAX), tried.arena.level);
+    let best = |samples: &Vec<usize>| layout.levels(samples, &fixed).into_iter().min_by_key(cost);
+    let tried = orders.into_iter().filter_map(|order| Some((best(&order)?, order)));
+    if let Some((first, mut order)) = tried.min_by_key(|(tried, _)| cost(tried)) {
+        let (mut last, mut least) = (first.clone(), first);
+        for _ in 0..ROUNDS {
+            order.sort_by_key(|&i| !last.is_highest(i));
+            let Some(next) = best(&order) else { break };
+            least = if cost(&next) < cost(&least) { next.clone() } else { least };
+            last = next;
+        }
+        layout = least;
     }
     let buffer = |(i, draft): (usize, &Draft)| Buffer {
         name: draft.name.clone(),
@@ -117,6 +129,11 @@ impl Layout {
             used[self.live[i].0..=self.live[i].1].iter_mut().for_each(|bytes| *bytes += self.bytes[i]);
         }
         (0..steps).max_by_key(|&step| used[step]).unwrap_or(0)
+    }
+
+    /// Whether nothing of the samples' lies higher.
+    fn is_highest(&self, i: usize) -> bool {
+        matches!(self.places[i], Place::PerSample(offset) if offset + self.bytes[i] == self.arena.per_sample)
     }
 
     /// Where the samples' buffers end that live at steps of a life.
