@@ -6,27 +6,25 @@
 //!   add_rows sums[ci] += dy[position] : f32[128] for position of turned[ci]
 //! ```
 //!
-//! Where spikes are many, the rows of a block are summed four by four once, and all channels and taps of a row look the
-//! sums up: the grouped form. It wants blocks that are whole.
-//!
 //! The mirror form of the forward product: the same walk, with 64 rows of `dy` in the place of 64 rows of the weight.
 //! A task takes a tile of output channels, a word of input channels and a row of taps: its sums need no other task's.
 
-use super::conv::{TABLE, inside};
+use super::conv::inside;
+use super::grad_groups;
 use super::grad_taps::{self, Grid};
 use super::view::{Shape, View, WIDE, WideTile, one_wide_tile};
 use super::{Draw, LowerError, Lowering};
-use crate::body::{GROUP, Groups, Index, Lookup, Row, Run, Slot, SlotElem, Walk, Width, Word};
+use crate::body::{GROUP, Index, Row, Run, Slot, SlotElem, Walk, Width, Word};
 use crate::build::{Builder, load, load_word};
 use crate::form::Form;
 use snnc_ir::{AxisName, Conv, Inst};
 use snnc_plan::Tasks;
 
 /// Positions of a block: bits of a word.
-const BLOCK: usize = 64;
+pub const BLOCK: usize = 64;
 /// Elements between the sums of two input channels beyond their lanes: one line, so that the sums of one output
 /// channel, which are stored together, lie in different sets of the cache.
-const APART: usize = 16;
+pub const APART: usize = 16;
 
 /// Positions of a block, where all blocks have as many and groups of them are whole.
 pub fn whole_blocks(x: &Shape, dy: &Shape) -> Option<usize> {
@@ -73,20 +71,22 @@ pub fn masked(lowering: &mut Lowering<'_>, inst: Inst, attrs: Conv) -> Result<()
         let patterns = form == Form::Patterns;
         return grad_taps::lower(lowering, Task { draw, name, x, dy, dw, kernel }, grid, patterns);
     }
+    if let Some(positions) = whole_blocks(&x.shape, &dy.shape).filter(|_| form == Form::Grouped) {
+        return grad_groups::lower(lowering, Task { draw, name, x, dy, dw, kernel }, attrs, positions);
+    }
     let (words, tiles) = (x.shape.words(), dy.shape.wide_tiles());
     let k = &mut draw.k;
     let step = dy.shape.sums() + APART;
     let sums = k.scratch("sums", kernel.1 * 64 * step);
     let gathered = k.scratch_words("gathered", BLOCK);
-    let whole = whole_blocks(&x.shape, &dy.shape).filter(|_| form == Form::Grouped);
-    let table = whole.map(|positions| (k.scratch("table", TABLE), positions));
-    let turned = k.scratch_words("turned", if table.is_some() { BLOCK * kernel.1 } else { BLOCK });
+    let turned = k.scratch_words("turned", BLOCK);
     let packed = (tiles > 1).then(|| k.scratch("dy", BLOCK * WIDE));
     let tile = k.index("tile", Index::Task.quotient(words * kernel.0));
     let rest = k.index("rest", Index::Task.remainder(words * kernel.0));
     let word = k.index("word", rest.quotient(kernel.0));
     let ky = k.index("ky", rest.remainder(kernel.0));
-    let grad = Gradient { x, dy, sums, step, gathered, turned, table, packed, attrs, kernel, word, ky };
+    let gather = Gather { x, output: dy.shape, attrs, ky, gathered };
+    let grad = Gradient { gather, dy, sums, step, turned, packed, kernel, word };
     one_wide_tile(k, &tile, grad.dy.shape.channels, |k, tile| {
         grad.sum(k, &tile);
         grad.write(k, &tile, dw);
@@ -97,35 +97,28 @@ pub fn masked(lowering: &mut Lowering<'_>, inst: Inst, attrs: Conv) -> Result<()
 
 /// A task.
 struct Gradient {
-    x: View,
+    gather: Gather,
     dy: View,
     /// `[kx ci]` rows of output channels.
     sums: Slot,
     /// Elements from one of them to the next.
     step: usize,
-    /// The words of a block, position by position.
-    gathered: Slot,
-    /// The same, channel by channel; of all taps of the row where they are looked up.
+    /// The words of a block, channel by channel.
     turned: Slot,
-    /// Sums of the rows of a block, and its positions.
-    table: Option<(Slot, usize)>,
     /// A block of `dy`, where its rows are parts of longer ones.
     packed: Option<Slot>,
-    attrs: Conv,
     kernel: (usize, usize),
     /// The word of input channels.
     word: Index,
-    /// The row of taps.
-    ky: Index,
 }
 
 /// Positions that are walked together: some rows of an image, or a position of some images.
-struct Block {
-    t: Index,
+pub struct Block {
+    pub t: Index,
     /// The first image, row and column.
-    b: Index,
-    y: Index,
-    x: Index,
+    pub b: Index,
+    pub y: Index,
+    pub x: Index,
     rows: usize,
     columns: usize,
 }
@@ -139,44 +132,18 @@ impl Gradient {
                 k.store(self.sums, at(ci), Row::constant(0.0, part.n));
             });
         });
-        let shape = self.dy.shape;
-        let images = if shape.batched { Index::Batch } else { Index::Const(1) };
-        k.for_range("t", 0, shape.steps(), |k, t| {
-            if shape.positions() == 1 && self.x.shape.positions() == 1 {
-                k.for_step("b", 0, &images, BLOCK, |k, b| {
-                    let block = Block { t, b, y: 0.into(), x: 0.into(), rows: 1, columns: BLOCK };
-                    self.block(k, tile, &block, &images);
-                });
-                return;
-            }
-            let (columns, rows) = (shape.width.min(BLOCK), (BLOCK / shape.width).max(1));
-            k.for_range("b", 0, &images, |k, b| {
-                k.for_step("y", 0, shape.height, rows, |k, y| {
-                    k.for_step("x", 0, shape.width, columns, |k, x| {
-                        let (t, b, y) = (t.clone(), b.clone(), y.clone());
-                        self.block(k, tile, &Block { t, b, y, x, rows, columns }, &images);
-                    });
-                });
-            });
-        });
+        self.gather.each_block(k, |k, block, images| self.block(k, tile, block, images));
     }
 
     /// Adds the rows of a block of positions, tap after tap.
     fn block(&self, k: &mut Builder, tile: &WideTile, block: &Block, images: &Index) {
         let rows = self.rows_of(k, tile, block, images);
         let step = self.step;
-        if let Some(table) = self.table {
-            k.for_range("kx", 0, self.kernel.1, |k, kx| {
-                self.gather(k, &kx, block, images);
-                k.turn((self.turned, kx * (2 * BLOCK)), (self.gathered, 0.into()));
-            });
-            return self.look_up(k, tile, &rows, table);
-        }
         k.for_range("kx", 0, self.kernel.1, |k, kx| {
-            self.gather(k, &kx, block, images);
-            k.turn((self.turned, 0.into()), (self.gathered, 0.into()));
+            self.gather.words(k, (&self.word, &kx), block, images);
+            k.turn((self.turned, 0.into()), (self.gather.gathered, 0.into()));
             k.add_rows(Walk {
-                count: self.channels(),
+                count: self.gather.channels(&self.word),
                 words: 1,
                 bits: Run { slot: self.turned, at: 0.into(), step: 2 },
                 rows: rows.clone(),
@@ -184,35 +151,6 @@ impl Gradient {
                 sums: Run { slot: self.sums, at: kx * (64 * step), step: step as i64 },
             });
         });
-    }
-
-    /// Adds the rows of a block of so many positions, part of the tile after part, whose table serves all taps.
-    fn look_up(&self, k: &mut Builder, tile: &WideTile, rows: &Run, (table, positions): (Slot, usize)) {
-        let step = self.step;
-        tile.each_part(k, |k, part, lane| {
-            let (lanes, table) = (part.n, (table, Index::from(0)));
-            let rows = Run { at: &rows.at + lane, ..rows.clone() };
-            k.sum_groups(Groups { count: positions, rows, lanes, table: table.clone() });
-            k.for_range("kx", 0, self.kernel.1, |k, kx| {
-                k.add_groups(Lookup {
-                    count: self.channels(),
-                    groups: positions / GROUP,
-                    bits: Run { slot: self.turned, at: &kx * (2 * BLOCK), step: 2 },
-                    table: table.clone(),
-                    lanes,
-                    sums: Run { slot: self.sums, at: kx * (64 * step) + lane, step: step as i64 },
-                });
-            });
-        });
-    }
-
-    /// Input channels of the word.
-    fn channels(&self) -> Index {
-        let (channels, words) = (self.x.shape.channels, self.x.shape.words());
-        if words == 1 || channels == words * 64 {
-            return channels.min(64).into();
-        }
-        (Index::from(channels) - &self.word * 64).min(64)
     }
 
     /// The rows of `dy`: where they are, or copied together so that they fill whole sets of the nearest cache.
@@ -223,7 +161,7 @@ impl Gradient {
         let Some(packed) = self.packed else {
             return Run { slot: self.dy.slot, at, step: shape.channels as i64 };
         };
-        let left = match self.along_images() {
+        let left = match self.gather.along_images() {
             true => images - &block.b,
             false => Index::from(shape.height * shape.width) - (&block.y * shape.width + &block.x),
         };
@@ -237,19 +175,85 @@ impl Gradient {
         Run { slot: packed, at: 0.into(), step: WIDE as i64 }
     }
 
+    /// Stores the sums as `[Co Ci Kh Kw]`.
+    fn write(&self, k: &mut Builder, tile: &WideTile, dw: Slot) {
+        let channels = self.gather.x.shape.channels;
+        let taps = self.kernel.0 * self.kernel.1;
+        let first = k.index("ci0", &self.word * 64);
+        let count = k.index("count", self.gather.channels(&self.word));
+        let step = self.step;
+        k.for_range("co", 0, tile.n, |k, co| {
+            let row = (&tile.index * WIDE + &co) * channels + &first;
+            let to = k.index("to", row * taps + &self.gather.ky * self.kernel.1);
+            k.for_range("ci", 0, &count, |k, ci| {
+                k.for_range("kx", 0, self.kernel.1, |k, kx| {
+                    let from = (&kx * 64 + &ci) * step + &co;
+                    k.store(dw, &to + &ci * taps + kx, load(self.sums, from, 1));
+                });
+            });
+        });
+    }
+}
+
+/// Spikes that the positions of a block see at a tap of a row.
+pub struct Gather {
+    pub x: View,
+    /// Positions are those of the gradient.
+    pub output: Shape,
+    pub attrs: Conv,
+    /// The row of taps.
+    pub ky: Index,
+    /// The words of a block, position by position.
+    pub gathered: Slot,
+}
+
+impl Gather {
+    /// The body for each block, which is also told the images.
+    pub fn each_block(&self, k: &mut Builder, mut body: impl FnMut(&mut Builder, &Block, &Index)) {
+        let shape = self.output;
+        let images = if shape.batched { Index::Batch } else { Index::Const(1) };
+        k.for_range("t", 0, shape.steps(), |k, t| {
+            if self.along_images() {
+                k.for_step("b", 0, &images, BLOCK, |k, b| {
+                    let block = Block { t, b, y: 0.into(), x: 0.into(), rows: 1, columns: BLOCK };
+                    body(k, &block, &images);
+                });
+                return;
+            }
+            let (columns, rows) = (shape.width.min(BLOCK), (BLOCK / shape.width).max(1));
+            k.for_range("b", 0, &images, |k, b| {
+                k.for_step("y", 0, shape.height, rows, |k, y| {
+                    k.for_step("x", 0, shape.width, columns, |k, x| {
+                        let (t, b, y) = (t.clone(), b.clone(), y.clone());
+                        body(k, &Block { t, b, y, x, rows, columns }, &images);
+                    });
+                });
+            });
+        });
+    }
+
+    /// Input channels of a word.
+    pub fn channels(&self, word: &Index) -> Index {
+        let (channels, words) = (self.x.shape.channels, self.x.shape.words());
+        if words == 1 || channels == words * 64 {
+            return channels.min(64).into();
+        }
+        (Index::from(channels) - word * 64).min(64)
+    }
+
     fn along_images(&self) -> bool {
-        self.dy.shape.positions() == 1 && self.x.shape.positions() == 1
+        self.output.positions() == 1 && self.x.shape.positions() == 1
     }
 
     /// The words that the positions of a block see at a tap; nothing where it lies outside the input.
-    fn gather(&self, k: &mut Builder, kx: &Index, block: &Block, images: &Index) {
-        let (input, output) = (self.x.shape, self.dy.shape);
+    pub fn words(&self, k: &mut Builder, (word, kx): (&Index, &Index), block: &Block, images: &Index) {
+        let (input, output) = (self.x.shape, self.output);
         let (stride, pad) = (self.attrs.stride, self.attrs.pad);
         k.for_range("p", 0, BLOCK, |k, p| {
             k.store_word(self.gathered, p * 2, Word::Const(0), Width::Full);
         });
         let copy = |k: &mut Builder, p: Index, from: Index| {
-            let word = load_word(self.x.slot, from + &self.word * 2, Width::Full);
+            let word = load_word(self.x.slot, from + word * 2, Width::Full);
             k.store_word(self.gathered, p * 2, word, Width::Full);
         };
         let (y_in, y_end) = inside(&self.ky, self.attrs, input.height);
@@ -278,25 +282,6 @@ impl Gradient {
             let to = k.index("to", (&y - &block.y) * block.columns - &block.x);
             k.for_range("x", &x_in, &x_end, |k, x| {
                 copy(k, &to + &x, &from + &x * (stride * input.stride()));
-            });
-        });
-    }
-
-    /// Stores the sums as `[Co Ci Kh Kw]`.
-    fn write(&self, k: &mut Builder, tile: &WideTile, dw: Slot) {
-        let channels = self.x.shape.channels;
-        let taps = self.kernel.0 * self.kernel.1;
-        let first = k.index("ci0", &self.word * 64);
-        let count = k.index("count", self.channels());
-        let step = self.step;
-        k.for_range("co", 0, tile.n, |k, co| {
-            let row = (&tile.index * WIDE + &co) * channels + &first;
-            let to = k.index("to", row * taps + &self.ky * self.kernel.1);
-            k.for_range("ci", 0, &count, |k, ci| {
-                k.for_range("kx", 0, self.kernel.1, |k, kx| {
-                    let from = (&kx * 64 + &ci) * step + &co;
-                    k.store(dw, &to + &ci * taps + kx, load(self.sums, from, 1));
-                });
             });
         });
     }

@@ -16,6 +16,7 @@ mod dense;
 mod emit;
 mod expected;
 mod fire;
+mod grad_groups;
 mod grad_input;
 mod grad_sums;
 mod grad_taps;

@@ -19,17 +19,22 @@ pub unsafe extern "C" fn sum_groups(
         // SAFETY: the kernel interpreter's rules hold for the kernel that calls: `count` rows of `lanes` lie inside
         // their buffer, and so do the entries of their groups. The feature was detected before this function was chosen.
         unsafe {
-            sum(count, mask(0, lanes - first), (rows.add(first), rows_step), (table.add(first), entry(lanes)))
+            let (rows, table) = ((rows.add(first), rows_step), (table.add(first), entry(lanes)));
+            match lanes - first >= LANES {
+                true => sum::<true>(count, mask(0, LANES), rows, table),
+                false => sum::<false>(count, mask(0, lanes - first), rows, table),
+            }
         }
     }
 }
 
 /// # Safety
-/// As [`sum_groups`], for one vector of each row.
+/// As [`sum_groups`], for one vector of each row, which has the lanes `last` where it is not `WHOLE`: a masked store takes as
+/// long as many others.
 #[target_feature(enable = "avx2,bmi1,popcnt")]
-unsafe fn sum(
+unsafe fn sum<const WHOLE: bool>(
     count: usize,
-    mask: __m256i,
+    last: __m256i,
     (rows, rows_step): (*const f32, usize),
     (table, step): (*mut f32, usize),
 ) {
@@ -39,7 +44,7 @@ unsafe fn sum(
             // SAFETY: the caller's promise; a row that is not there is not read.
             unsafe {
                 match row < count {
-                    true => _mm256_maskload_ps(rows.add(row * rows_step), mask),
+                    true => load::<1, WHOLE>(rows.add(row * rows_step), 0, last),
                     false => _mm256_setzero_ps(),
                 }
             }
@@ -50,7 +55,7 @@ unsafe fn sum(
         let entries: [_; ENTRIES] = with(entries, row(3));
         for (m, entry) in entries.into_iter().enumerate() {
             // SAFETY: an entry of the table; its padding is not touched.
-            unsafe { _mm256_maskstore_ps(table.add((group * ENTRIES + m) * step), mask, entry) }
+            unsafe { store::<1, WHOLE>(table.add((group * ENTRIES + m) * step), 0, last, entry) }
         }
     }
 }
