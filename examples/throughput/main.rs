@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! throughput prepare FILE STATE rate=R [qkv=R] images=N [name=value …]
-//!     random weights whose layers fire at a rate, and images: a safetensors file, for every side the same
+//!     random weights whose layers fire at a rate, images, and what neurons do then: a safetensors file, for every side the
+//!     same
 //! throughput trained FILE STATE CHECKPOINT DATA images=N [name=value …]
 //!     the weights of a training run, and the first test images of its data set
 //! throughput serve FILE STATE infer|train batch=N [threads=N] [rate=R] [ample=1] [name=value …]
-//!     with kernels laid out for a rate, or for those that the training run has measured, and with as much memory as a
+//!     with kernels compiled for what the state says that neurons do, else for a rate, and with as much memory as a
 //!     training step can use, or the least; answers `run SECONDS` and `memory` on stdin with one line of JSON; the first
 //!     line says what it runs
 //! throughput serve benches/peers/lif.snn - lif|lif-forward batch=N [threads=N]
