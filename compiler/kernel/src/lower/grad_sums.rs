@@ -10,45 +10,13 @@
 //! which decides whether `x` is there in time, changes none.
 
 use super::in_place::Uses;
-use super::view::{Frame, Shape, TILE, Tile, View, each_tile, one_tile};
+use super::view::{Chunks, Frame, Shape, TILE, Tile, View, each_tile, one_tile};
 use super::{Draw, LowerError, Lowering};
 use crate::body::{Index, Reg, Row, Slot, SlotElem};
 use crate::build::{Builder, load};
 use snnc_ir::{Graph, Inst, Op, Save, Value};
 use snnc_plan::{BufferId, ElemKind, Tasks};
 use std::collections::{HashMap, HashSet};
-
-/// Elements that a task takes, over all its timesteps.
-const CHUNK: usize = 1 << 15;
-
-/// How the positions of an activation are divided among tasks.
-#[derive(Clone, Copy, Debug)]
-pub struct Chunks {
-    /// Positions of a task.
-    pub each: usize,
-    /// Tasks of a sample.
-    pub count: usize,
-}
-
-impl Chunks {
-    /// A function of sizes alone.
-    pub fn of(shape: &Shape) -> Chunks {
-        let each = (CHUNK / (shape.steps() * shape.channels).max(1)).clamp(1, shape.positions());
-        Chunks { each, count: shape.positions().div_ceil(each) }
-    }
-
-    /// The sample of a task, its first position, and the end.
-    pub fn of_task(&self, k: &mut Builder, shape: &Shape) -> (Index, Index, Index) {
-        let b = k.index("b", Index::Task.quotient(self.count));
-        let first = k.index("p0", Index::Task.remainder(self.count) * self.each);
-        let end = (&first + self.each).min(shape.positions());
-        (b, first, end)
-    }
-
-    fn tasks(&self, shape: &Shape) -> Tasks {
-        if shape.batched { Tasks::per_samples(1, self.count) } else { Tasks::fixed(self.count) }
-    }
-}
 
 /// The partial sums of a norm, while the kernel that makes them is drawn.
 #[derive(Debug)]
@@ -69,7 +37,7 @@ impl Sums {
         let shape = Shape::of(lowering.graph.ty(args[0]))?;
         let (x, mu) = (draw.read_view(lowering, args[1])?, draw.read_view(lowering, args[2])?);
         let name = format!("{}.partial", lowering.inst_name(inst));
-        let bytes = Chunks::of(&shape).count * 2 * shape.channels * 4;
+        let bytes = Chunks::of(&shape, Chunks::ELEMENTS).count * 2 * shape.channels * 4;
         let buffer = lowering.add_draft(&name, ElemKind::F32, bytes, shape.batched);
         Ok(Sums { inst, x, mu, buffer, out: draw.write(buffer, SlotElem::F32), shape })
     }
@@ -98,7 +66,7 @@ impl Sums {
 
     /// Adds a row of `dy`.
     pub fn add(&self, k: &mut Builder, [sum, dot]: [Reg; 2], dy: Reg, frame: &Frame) {
-        let channel = Frame { t: 0.into(), b: 0.into(), p: 0.into(), tile: frame.tile.clone() };
+        let channel = Frame::of_channels(&frame.tile);
         let centred = self.x.row(frame) - self.mu.row(&channel);
         k.set(sum, Row::Reg(sum) + Row::Reg(dy));
         k.set(dot, Row::Reg(dot) + Row::Reg(dy) * centred);
@@ -120,10 +88,10 @@ impl Sums {
         let rstd = draw.read_view(lowering, data.args[3])?;
         let results =
             [draw.write_view(lowering, data.results[0])?, draw.write_view(lowering, data.results[1])?];
-        let count = Chunks::of(&self.shape).count;
+        let count = Chunks::of(&self.shape, Chunks::ELEMENTS).count;
         let tasks = if self.shape.batched { Index::Batch * count } else { Index::from(count) };
         one_tile(&mut draw.k, &Index::Task, self.shape.channels, |k, tile| {
-            let channel = Frame { t: 0.into(), b: 0.into(), p: 0.into(), tile: tile.clone() };
+            let channel = Frame::of_channels(&tile);
             for (row, view) in results.iter().enumerate() {
                 let sum = k.row("sum", tile.n, Row::constant(0.0, tile.n));
                 k.for_range("part", 0, &tasks, |k, own| {
@@ -144,7 +112,7 @@ pub fn alone(lowering: &mut Lowering<'_>, inst: Inst) -> Result<(), LowerError> 
     let mut draw = Draw::new();
     let dy = draw.read_view(lowering, lowering.graph.inst(inst).args[0])?;
     let sums = Sums::of(lowering, &mut draw, inst)?;
-    let (shape, chunks) = (sums.shape, Chunks::of(&sums.shape));
+    let (shape, chunks) = (sums.shape, Chunks::of(&sums.shape, Chunks::ELEMENTS));
     let k = &mut draw.k;
     let (b, first, end) = chunks.of_task(k, &shape);
     sums.zero(k);

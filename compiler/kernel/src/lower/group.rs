@@ -11,7 +11,7 @@
 use super::conv::{Block, MaskedConv, TABLE};
 use super::emit::{Scope, Val};
 use super::fire::{PlainNeuron, is_alike, over_time};
-use super::view::{Frame, Shape, Tile, View, WideTile, each_tile, each_wide_tile, one_wide_tile};
+use super::view::{Chunks, Frame, Shape, Tile, View, WideTile, each_tile, each_wide_tile, one_wide_tile};
 use super::{Draw, LowerError, Lowering, dense};
 use crate::body::{Current, Index, Mask, Reg, Row, Run, SlotElem};
 use crate::build::{Builder, load};
@@ -26,8 +26,6 @@ const BLOCK_POSITIONS: usize = 256;
 const GROUPED_POSITIONS: usize = 512;
 /// Images that share a task where one image is small: enough to reuse weights, few enough to share the work.
 const BLOCK_IMAGES: usize = 16;
-/// Elements that a task of element-wise work takes, over all its timesteps.
-const CHUNK: usize = 1 << 15;
 
 /// Rows of an image, and images, that a task of a kernel with products sums, some of them grouped.
 pub fn block_size(shape: &Shape, grouped: bool) -> (usize, usize) {
@@ -220,23 +218,19 @@ impl Body<'_> {
     /// Tasks over ranges of positions.
     fn by_position(&mut self, k: &mut Builder) -> Tasks {
         let shape = self.shape;
-        let work = (shape.steps() * shape.channels).max(1);
-        let chunk = (CHUNK / work).clamp(1, shape.positions());
-        let chunks = shape.positions().div_ceil(chunk);
-        let b = k.index("b", Index::Task.quotient(chunks));
-        let first = k.index("p0", Index::Task.remainder(chunks) * chunk);
-        let end = (&first + chunk).min(shape.positions());
+        let chunks = Chunks::of(&shape, Chunks::ELEMENTS);
+        let (b, first, end) = chunks.of_task(k, &shape);
         if let Some(neuron) = &self.neuron {
             let count = k.index("count", end - &first);
             each_wide_tile(k, shape.channels, |k, tile| {
                 self.fire(k, neuron, (&b, &first, count.clone()), &tile, |_| None);
             });
-            return if shape.batched { Tasks::per_samples(1, chunks) } else { Tasks::fixed(chunks) };
+            return chunks.tasks(&shape);
         }
         k.for_range("p", &first, end, |k, p| {
             each_tile(k, shape.channels, |k, tile| self.through_time(k, &b, &p, &tile));
         });
-        if shape.batched { Tasks::per_samples(1, chunks) } else { Tasks::fixed(chunks) }
+        chunks.tasks(&shape)
     }
 
     /// Tasks over blocks of images and rows, and tiles.

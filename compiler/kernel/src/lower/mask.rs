@@ -7,7 +7,7 @@
 //! Masks with a bit for each channel are element-wise work (`group.rs`).
 
 use super::attention::{Bits, Lanes, lanes};
-use super::view::{Shape, View};
+use super::view::{Chunks, Shape, View};
 use super::{Draw, LowerError, Lowering, group};
 use crate::body::{Compare, Fold, Index, Row, Width, Word};
 use crate::build::{Builder, load, load_splat, load_word, popcount};
@@ -23,15 +23,13 @@ fn each_place(
     shape: &Shape,
     body: impl FnOnce(&mut Builder, (&Index, &Index, &Index)),
 ) -> Tasks {
-    let chunk = (CHUNK / (shape.steps() * shape.channels)).clamp(1, shape.positions());
-    let chunks = shape.positions().div_ceil(chunk);
-    let b = k.index("b", Index::Task.quotient(chunks));
-    let begin = k.index("p0", Index::Task.remainder(chunks) * chunk);
-    let end = k.index("p1", (&begin + chunk).min(shape.positions()));
+    let chunks = Chunks::of(shape, CHUNK);
+    let (b, begin, end) = chunks.of_task(k, shape);
+    let end = k.index("p1", end);
     k.for_range("p", &begin, &end, |k, p| {
         k.for_range("t", 0, shape.steps(), |k, t| body(k, (&t, &b, &p)));
     });
-    if shape.batched { Tasks::per_samples(1, chunks) } else { Tasks::fixed(chunks) }
+    chunks.tasks(shape)
 }
 
 /// `mask x, s` and `mask.not x, s`.

@@ -9,8 +9,10 @@
 //! then the tasks' sums in order: the same bits for any threads. So do the norms that `dx` is the gradient of (`grad_sums`).
 
 use super::emit::Neuron;
-use super::grad_sums::{Chunks, Sums};
-use super::view::{Frame, Shape, TILE, Tile, View, WIDE, WideTile, each_tile, each_wide_tile, one_tile};
+use super::grad_sums::Sums;
+use super::view::{
+    Chunks, Frame, Shape, TILE, Tile, View, WIDE, WideTile, each_tile, each_wide_tile, one_tile,
+};
 use super::{Draw, LowerError, Lowering};
 use crate::body::{Compare, Curve, Fold, Index, Map, Mask, Reg, Row, Slot, SlotElem, Unary};
 use crate::build::{Builder, load};
@@ -46,7 +48,7 @@ pub fn grad(lowering: &mut Lowering<'_>, inst: Inst, lif: &Lif) -> Result<(), Lo
         given.push((constant, draw.read_view(lowering, value)?));
     }
     let shape = dx.shape;
-    let chunks = Chunks::of(&shape);
+    let chunks = Chunks::of(&shape, Chunks::ELEMENTS);
     let partials = Partials { count: constants.len(), channels: shape.channels, chunks: chunks.count };
     let sums = (!constants.is_empty()).then(|| partials.buffer(lowering, &name));
     let out = sums.map(|buffer| draw.write(buffer, SlotElem::F32));
@@ -65,7 +67,7 @@ pub fn grad(lowering: &mut Lowering<'_>, inst: Inst, lif: &Lif) -> Result<(), Lo
     }
     let backward = Backward { lif, given, after, saved, ds, dx, partials, out, slopes: curve, norms };
     backward.task(&mut draw.k, chunks);
-    lowering.push_kernel(&name, draw, Tasks::per_samples(1, chunks.count));
+    lowering.push_kernel(&name, draw, chunks.tasks(&shape));
     backward.norms.iter().try_for_each(|norm| norm.combine(lowering))?;
     if let Some(buffer) = sums {
         for (i, &result) in data.results[1..].iter().enumerate() {
@@ -195,7 +197,7 @@ impl Backward<'_> {
 
     /// The neuron of a row of channels, with its given constants.
     fn neuron(&self, tile: &Tile) -> Neuron<'_> {
-        let channel = Frame { t: 0.into(), b: 0.into(), p: 0.into(), tile: tile.clone() };
+        let channel = Frame::of_channels(tile);
         let given = self.given.iter().map(|(constant, view)| (*constant, view.row(&channel))).collect();
         Neuron { lif: self.lif, given, n: tile.n }
     }

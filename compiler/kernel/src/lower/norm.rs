@@ -129,7 +129,7 @@ fn combine_moments(
     let count = || Row::FromIndex(Box::new(elements.clone()), n);
     let repeated = &elements * attrs.repeat;
     let free = Row::FromIndex(Box::new((&repeated - 1).max(1)), n);
-    let frame = frame_of(&Index::Const(0), &Index::Const(0), tile);
+    let frame = Frame::of_channels(tile);
     let var = k.row("var", n, Row::Reg(square) / count());
     let unbiased = Row::Reg(var) * (Row::FromIndex(Box::new(repeated), n) / free);
     let rstd = Row::constant(1.0, n) / (Row::Reg(var) + Row::constant(attrs.eps, n)).unary(Unary::Sqrt);
@@ -220,7 +220,7 @@ pub fn fold_bias(lowering: &mut Lowering<'_>, inst: Inst, norm: Norm) -> Result<
     let out = draw.write_view(lowering, data.results[0])?;
     each_tile(&mut draw.k, out.shape.channels, |k, tile| {
         let n = tile.n;
-        let frame = frame_of(&Index::Const(0), &Index::Const(0), &tile);
+        let frame = Frame::of_channels(&tile);
         let [gain, bias, mean, var] = [0, 1, 2, 3].map(|i: usize| views[i].row(&frame));
         let own = views.get(4).map_or_else(|| Row::constant(0.0, n), |view| view.row(&frame));
         let factor = scaled(gain, norm.scale, n) / deviation(var, &norm, n);

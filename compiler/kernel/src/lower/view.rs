@@ -7,6 +7,7 @@ use super::LowerError;
 use crate::body::{Compare, Index, Mask, Row, Slot, Width, Word};
 use crate::build::{Builder, load, load_splat, load_word, mask_of, word_of};
 use snnc_ir::{AxisName, Elem, Type};
+use snnc_plan::Tasks;
 
 /// Channels of a full tile: one half word of spikes, eight vectors of 128 bits.
 pub const TILE: usize = 32;
@@ -148,6 +149,46 @@ pub struct Frame {
     pub p: Index,
     /// The channels.
     pub tile: Tile,
+}
+
+impl Frame {
+    /// That of a tile of what has a number for each channel and no other axis.
+    pub fn of_channels(tile: &Tile) -> Frame {
+        Frame { t: 0.into(), b: 0.into(), p: 0.into(), tile: tile.clone() }
+    }
+}
+
+/// How the positions of an activation are divided among tasks.
+#[derive(Clone, Copy, Debug)]
+pub struct Chunks {
+    /// Positions of a task.
+    each: usize,
+    /// Tasks of a sample.
+    pub count: usize,
+}
+
+impl Chunks {
+    /// Elements that a task of element-wise work takes, over all its timesteps.
+    pub const ELEMENTS: usize = 1 << 15;
+
+    /// Tasks of so many elements, over all their timesteps, and of a position at least.
+    pub fn of(shape: &Shape, elements: usize) -> Chunks {
+        let each = (elements / (shape.steps() * shape.channels).max(1)).clamp(1, shape.positions());
+        Chunks { each, count: shape.positions().div_ceil(each) }
+    }
+
+    /// The sample of a task, its first position, and the end.
+    pub fn of_task(&self, k: &mut Builder, shape: &Shape) -> (Index, Index, Index) {
+        let b = k.index("b", Index::Task.quotient(self.count));
+        let first = k.index("p0", Index::Task.remainder(self.count) * self.each);
+        let end = (&first + self.each).min(shape.positions());
+        (b, first, end)
+    }
+
+    /// All tasks.
+    pub fn tasks(&self, shape: &Shape) -> Tasks {
+        if shape.batched { Tasks::per_samples(1, self.count) } else { Tasks::fixed(self.count) }
+    }
 }
 
 impl View {

@@ -1,6 +1,6 @@
 //! Groups of tokens that see each other, and loops over them.
 
-use super::super::view::Shape;
+use super::super::view::{Chunks, Shape};
 use crate::body::Index;
 use crate::build::Builder;
 use snnc_ir::{Attention, Over};
@@ -50,18 +50,16 @@ pub fn each_group(
             groups * heads
         }
         Over::Time => {
-            let chunk = (CHUNK / (steps * shape.channels)).clamp(1, shape.positions());
-            let chunks = shape.positions().div_ceil(chunk);
-            let b = k.index("b", Index::Task.quotient(chunks));
-            let begin = k.index("p0", Index::Task.remainder(chunks) * chunk);
-            let end = k.index("p1", (&begin + chunk).min(shape.positions()));
+            let chunks = Chunks::of(shape, CHUNK);
+            let (b, begin, end) = chunks.of_task(k, shape);
+            let end = k.index("p1", end);
             k.for_range("p", &begin, &end, |k, p| {
                 k.for_range("head", 0, heads, |k, head| {
                     let first = Place { t: 0.into(), b, p, head };
                     body(k, Group { first, steps, positions, causal });
                 });
             });
-            chunks
+            chunks.count
         }
     };
     if shape.batched { Tasks::per_samples(1, per_sample) } else { Tasks::fixed(per_sample) }
