@@ -87,6 +87,7 @@ fn geometries() -> Vec<ConvGeometry> {
         make((33, 7, 9), 32, (3, 3), 1, 0),
         make((32, 5, 4), 35, (3, 3), 1, 2),
         make((34, 6, 5), 32, (3, 3), 1, 1),
+        make((40, 8, 8), 32, (3, 3), 1, 1),
     ]
 }
 
@@ -200,4 +201,26 @@ fn a_buffer_that_is_too_small_is_an_error() {
         Dense::Linear { sizes, x, w, bias: None, y }
     });
     assert!(found.is_err_and(|e| e.exit_code() == 101));
+}
+
+/// Larger tiles save more products and lose digits: six of seven stay, over 256 channels.
+#[test]
+fn tiles_keep_six_digits() -> Result<(), Error> {
+    let geometry = ConvGeometry { input: (32, 4, 4), output: (256, 4, 4), kernel: (3, 3), stride: 1, pad: 1 };
+    let n = BATCH * IMAGES;
+    let (w, dy) = (noise(256 * 32 * 9, 2), noise(n * 256 * 16, 3));
+    let mut dx = vec![0.0; n * 32 * 16];
+    each_term(&geometry, n, |at_x, at_w, at_y, _| dx[at_x] += f64::from(dy[at_y]) * f64::from(w[at_w]));
+    let found = run_product(2, &[&dy, &w], dx.len(), |at, dx| Dense::ConvGradInput {
+        geometry,
+        images: IMAGES,
+        dy: at[0],
+        w: at[1],
+        dx,
+    })?;
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+    let error =
+        norm(&mut found.iter().zip(&dx).map(|(a, b)| f64::from(*a) - b)) / norm(&mut dx.iter().copied());
+    assert!(error < 2e-6, "{error}");
+    Ok(())
 }
