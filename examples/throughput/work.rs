@@ -3,7 +3,7 @@
 use crate::{IMAGES, rates_of, resident};
 use serde_json::{Value, json};
 use snnc_compiler::front::{SourceMap, analyze, render};
-use snnc_compiler::plan::{Optimizer, ParamRole};
+use snnc_compiler::plan::Optimizer;
 use snnc_compiler::{Activities, FIRING_RATE, Memory, Mode, Options, compile};
 use snnc_runtime::checkpoint::{Tensor, read_tensors};
 use snnc_runtime::optim::{Decay, Pace, Rule};
@@ -215,10 +215,13 @@ fn set(session: &mut Session, state: &[Tensor], batch: usize) {
 /// Currents of mean 0.2 and variance 1 at each neuron and timestep.
 fn currents(session: &mut Session, batch: usize) {
     initialise(session, 0).expect("weights");
-    let shifts = session.plan().params.iter().filter(|spec| spec.role == ParamRole::Shift);
-    for (name, count) in shifts.map(|spec| (spec.name.clone(), spec.len())).collect::<Vec<_>>() {
-        session.set_param(&name, &vec![0.2; count]).expect("a shift");
-    }
+    let spec =
+        session.plan().params.iter().find(|spec| spec.name == "n.conv.weight").expect("the convolution");
+    let channels = spec.shape[0];
+    let same: Vec<f32> =
+        (0..spec.len()).map(|at| if at / channels == at % channels { 1.0 } else { 0.0 }).collect();
+    session.set_param("n.conv.weight", &same).expect("weights");
+    session.set_param("n.conv.bias", &vec![0.2; channels]).expect("a bias");
     let fill = |slot: usize, to: &mut [f32]| {
         let mut rng = Rng::new(0, Purpose::Test, slot as u64);
         to.iter_mut().for_each(|v| *v = 3f32.sqrt() * (2.0 * rng.uniform() - 1.0));
