@@ -118,6 +118,11 @@ fn each_term(g: &ConvGeometry, images: usize, mut term: impl FnMut(usize, usize,
     }
 }
 
+/// The gradient of an input from that of the output and the weight.
+fn grad_input(geometry: ConvGeometry) -> impl Fn(&[BufferId], BufferId) -> Dense {
+    move |at, dx| Dense::ConvGradInput { geometry, images: IMAGES, dy: at[0], w: at[1], dx }
+}
+
 #[test]
 fn convolutions_meet_their_definition() -> Result<(), Error> {
     for geometry in geometries() {
@@ -149,13 +154,7 @@ fn convolutions_meet_their_definition() -> Result<(), Error> {
             bias: Some(at[2]),
             y,
         })?;
-        check(&name, &[&dy, &wt], &dx, |at, dx| Dense::ConvGradInput {
-            geometry,
-            images: IMAGES,
-            dy: at[0],
-            w: at[1],
-            dx,
-        })?;
+        check(&name, &[&dy, &wt], &dx, grad_input(geometry))?;
         check(&name, &[&x, &dy], &dw, |at, dw| Dense::ConvGradWeight {
             geometry,
             images: IMAGES,
@@ -211,13 +210,7 @@ fn tiles_keep_six_digits() -> Result<(), Error> {
     let (w, dy) = (noise(256 * 32 * 9, 2), noise(n * 256 * 16, 3));
     let mut dx = vec![0.0; n * 32 * 16];
     each_term(&geometry, n, |at_x, at_w, at_y, _| dx[at_x] += f64::from(dy[at_y]) * f64::from(w[at_w]));
-    let found = run_product(2, &[&dy, &w], dx.len(), |at, dx| Dense::ConvGradInput {
-        geometry,
-        images: IMAGES,
-        dy: at[0],
-        w: at[1],
-        dx,
-    })?;
+    let found = run_product(2, &[&dy, &w], dx.len(), grad_input(geometry))?;
     let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
     let error =
         norm(&mut found.iter().zip(&dx).map(|(a, b)| f64::from(*a) - b)) / norm(&mut dx.iter().copied());
